@@ -10,43 +10,10 @@ import { useLab } from '../support/lab.ts';
 import { activeEventually, createPolicy, deletePolicy, policyStatus } from '../support/policy.ts';
 import { ping } from '../support/traffic.ts';
 import { onPage, useBrowser } from './support/browser.ts';
+import { choose, make } from './support/policy-form.ts';
 
 const lab = useLab();
 const browser = useBrowser(lab);
-
-/** Chooses a row of a table by its check box, after the server has filtered for it. */
-async function choose(page: Page, table: string, id: string): Promise<void> {
-  await page.getByRole('searchbox', { name: 'Filter' }).fill(id);
-  const row = page.getByRole('grid', { name: table, exact: true }).getByRole('row').filter({ hasText: id });
-  await row.first().getByRole('checkbox').check();
-}
-
-interface Made {
-  name: string;
-  sources: string[];
-  destination: string;
-  vlanId?: number;
-}
-
-/** Makes a policy in the four steps of the form. */
-async function make(page: Page, { name, sources, destination, vlanId }: Made): Promise<void> {
-  await page.getByRole('link', { name: 'New policy' }).first().click();
-  for (const id of sources) {
-    await choose(page, 'Interfaces', id);
-  }
-  await page.getByRole('heading', { name: `${sources.length} of at most 1,024 sources` }).waitFor();
-  await page.getByRole('button', { name: 'Next' }).click();
-  await choose(page, 'Destination', destination);
-  await page.getByRole('button', { name: 'Next' }).click();
-  if (vlanId !== undefined) {
-    await page.getByRole('textbox', { name: 'VLAN ID' }).fill(String(vlanId));
-  }
-  await page.getByRole('button', { name: 'Next' }).click();
-  await page.getByRole('textbox', { name: 'Name' }).fill(name);
-  await page.getByText('The controller would accept this policy.').waitFor();
-  await page.getByRole('button', { name: 'Create the policy' }).click();
-  await page.getByRole('heading', { name, exact: true }).waitFor();
-}
 
 const TYPES = [
   { type: 'virtual', name: 'ids-web', sources: ['web-1/0'], destination: 'ids-1/0', from: 'web-1', to: 'app-1' },

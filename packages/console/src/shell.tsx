@@ -8,6 +8,7 @@ import { session } from './api/session.ts';
 import { useNow } from './data/clock.ts';
 import { useRight } from './data/rights.ts';
 import { useStreamState, useTopic } from './data/stream.ts';
+import { AllowedLink } from './parts/allowed.tsx';
 import { Mark } from './parts/marks.tsx';
 import { clockTime } from './text/format.ts';
 import { text } from './text/index.ts';
@@ -23,10 +24,12 @@ const MENU = [
   ['/packets', text.menu.packets],
   ['/events', text.menu.events],
   ['/findings', text.menu.findings],
-  ['/audit', text.menu.audit],
 ] as const;
-/** Pages of those who manage access. */
-const MANAGED = [['/users', text.menu.users]] as const;
+/** Pages that need a right of their own. */
+const GUARDED = [
+  ['/audit', text.menu.audit, 'audit'],
+  ['/users', text.menu.users, 'access'],
+] as const;
 /** Pages of everybody who has signed in. */
 const OWN = [
   ['/tokens', text.menu.tokens],
@@ -37,9 +40,7 @@ export function Shell(): ReactNode {
   // On every page: whether what is shown is fresh has to be known on every page.
   useTopic('events');
   const mayChange = useRight('policy');
-  const managesUsers = useRight('access');
   const { name } = useSyncExternalStore(session.subscribe, session.state);
-  const pages = [...MENU, ...(managesUsers ? MANAGED : []), ...OWN];
   return (
     <div className="frame">
       <header>
@@ -56,14 +57,28 @@ export function Shell(): ReactNode {
         </Button>
       </header>
       <nav aria-label={text.menu.label}>
-        {pages.map(([to, label]) => (
-          <Link key={to} to={to} activeOptions={{ exact: to === '/', includeSearch: false }}>
-            {label}
-          </Link>
+        {MENU.map(([to, label]) => (
+          <MenuLink key={to} to={to} label={label} />
+        ))}
+        {GUARDED.map(([to, label, right]) => (
+          <AllowedLink key={to} right={right} label={label}>
+            <MenuLink to={to} label={label} />
+          </AllowedLink>
+        ))}
+        {OWN.map(([to, label]) => (
+          <MenuLink key={to} to={to} label={label} />
         ))}
       </nav>
       <PageArea />
     </div>
+  );
+}
+
+function MenuLink({ to, label }: { to: string; label: string }): ReactNode {
+  return (
+    <Link to={to} activeOptions={{ exact: to === '/', includeSearch: false }}>
+      {label}
+    </Link>
   );
 }
 

@@ -15,6 +15,7 @@ export type InterfaceKind = Schemas['InterfaceKind'];
 export type InterfaceSpec = Schemas['InterfaceSpec'];
 export type Node = Schemas['Node'];
 export type NodeToken = Schemas['NodeToken'];
+export type JoinTokenInfo = Schemas['JoinTokenInfo'];
 export type Device = Schemas['Device'];
 export type Pool = Schemas['Pool'];
 export type Domain = Schemas['Domain'];

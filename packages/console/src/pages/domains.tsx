@@ -5,7 +5,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Domain } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { useRight } from '../data/rights.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
@@ -17,7 +17,6 @@ const t = text.domains;
 
 export function DomainsPage(): ReactNode {
   const search = useSearch({ from: '/domains' });
-  const isAllowed = useRight('inventory');
   return (
     <ListPage
       title={text.menu.domains}
@@ -25,16 +24,16 @@ export function DomainsPage(): ReactNode {
       search={search}
       filterHint={t.filterHint}
       none={t.none}
-      columns={isAllowed ? [...COLUMNS, ACTIONS] : COLUMNS}
+      columns={[...COLUMNS, ACTIONS]}
       idOf={({ name }) => name}
       actions={
-        isAllowed && (
+        <Allowed right="inventory" label={t.create}>
           <DialogButton
             label={t.create}
             variant="filled"
             dialog={(close) => <DomainDialog title={t.create} onClose={close} />}
           />
-        )
+        </Allowed>
       }
     />
   );
@@ -51,6 +50,9 @@ const COLUMNS: readonly Column<Domain>[] = [
 ];
 
 const ACTIONS = actionsColumn<Domain>({
+  right: 'inventory',
+  // In a scope, domains can only be read.
+  aboutOf: () => ({}),
   edit: (domain, close) => <DomainDialog title={text.common.change(domain.name)} domain={domain} onClose={close} />,
   deleteTitle: t.deleteTitle,
   deleteHow: t.deleteHow,

@@ -6,8 +6,8 @@ import { type FormEvent, type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Finding } from '../api/types.ts';
 import { useNow } from '../data/clock.ts';
-import { useRight } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
+import { AllowedPart } from '../parts/allowed.tsx';
 import { FindingAnswerView } from '../parts/finding-answer.tsx';
 import { InterfacePicker } from '../parts/interface-picker.tsx';
 import { Data, Said } from '../parts/marks.tsx';
@@ -25,16 +25,17 @@ const ASK_MS = 1000;
 export function FindingsPage(): ReactNode {
   useTitle(t.title);
   const { id } = useSearch({ from: '/findings' });
-  const isAllowed = useRight('packets');
   return (
     <>
       <div className="bar">
         <h1>{t.title}</h1>
       </div>
       <p className="quiet">{t.how}</p>
-      {isAllowed ? <Question /> : <p>{t.readOnly}</p>}
-      {isAllowed && id !== undefined && <OneFinding key={id} id={id} />}
-      {isAllowed && <Past />}
+      <AllowedPart right="packets">
+        <Question />
+        {id !== undefined && <OneFinding key={id} id={id} />}
+        <Past />
+      </AllowedPart>
     </>
   );
 }

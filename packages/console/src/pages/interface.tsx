@@ -5,9 +5,9 @@ import { lazy, type ReactNode, Suspense } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Interface } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { DeleteButton, DialogButton } from '../parts/dialog.tsx';
 import { EdgeDialog } from '../parts/edge-dialog.tsx';
 import { EventList } from '../parts/event-list.tsx';
@@ -156,23 +156,28 @@ function Received({ id }: { id: string }): ReactNode {
 
 function Actions({ item }: { item: Interface }): ReactNode {
   const navigate = useNavigate();
-  if (!useRight('inventory') || !item.declared) {
+  if (!item.declared) {
     return null;
   }
   const { id } = item;
+  const about = `interface/${id}` as const;
   return (
     <>
       {item.edge && (
-        <DialogButton label={t.changeEdge} dialog={(close) => <EdgeDialog current={item} onClose={close} />} />
+        <Allowed right="inventory" about={about} label={t.changeEdge}>
+          <DialogButton label={t.changeEdge} dialog={(close) => <EdgeDialog current={item} onClose={close} />} />
+        </Allowed>
       )}
-      <DeleteButton
-        title={t.deleteTitle(id)}
-        how={t.deleteHow}
-        onDelete={async () => {
-          await answer(api.DELETE('/api/v1/interfaces/{id}', { params: { path: { id } } }));
-          await navigate({ to: '/interfaces' });
-        }}
-      />
+      <Allowed right="inventory" about={about} label={text.common.delete}>
+        <DeleteButton
+          title={t.deleteTitle(id)}
+          how={t.deleteHow}
+          onDelete={async () => {
+            await answer(api.DELETE('/api/v1/interfaces/{id}', { params: { path: { id } } }));
+            await navigate({ to: '/interfaces' });
+          }}
+        />
+      </Allowed>
     </>
   );
 }

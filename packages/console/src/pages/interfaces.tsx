@@ -2,7 +2,7 @@
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { TRAFFIC_EVERY_MS, useList } from '../data/lists.ts';
-import { useRight } from '../data/rights.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { DialogButton } from '../parts/dialog.tsx';
 import { EdgeDialog } from '../parts/edge-dialog.tsx';
 import { INTERFACE_COLUMNS } from '../parts/interface-columns.tsx';
@@ -12,7 +12,6 @@ import { text } from '../text/index.ts';
 export function InterfacesPage(): ReactNode {
   const search = useSearch({ from: '/interfaces' });
   const navigate = useNavigate();
-  const isAllowed = useRight('inventory');
   return (
     <ListPage
       title={text.menu.interfaces}
@@ -24,13 +23,13 @@ export function InterfacesPage(): ReactNode {
       idOf={({ id }) => id}
       onOpen={({ id }) => void navigate({ to: '/interfaces/$id', params: { id } })}
       actions={
-        isAllowed && (
+        <Allowed right="inventory" label={text.interfaces.declareEdge}>
           <DialogButton
             label={text.interfaces.declareEdge}
             variant="filled"
             dialog={(close) => <EdgeDialog onClose={close} />}
           />
-        )
+        </Allowed>
       }
     />
   );

@@ -5,11 +5,11 @@ import { useNavigate, useParams } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Device, Node, NodeState, NodeToken } from '../api/types.ts';
-import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { CodeBlock } from '../parts/code-block.tsx';
-import { DeleteButton, Dialog, DialogButton } from '../parts/dialog.tsx';
+import { ConfirmButton, DeleteButton, Dialog, DialogButton } from '../parts/dialog.tsx';
 import { EventList } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Data, Mark, NodeMark, Said, Unknown } from '../parts/marks.tsx';
@@ -201,22 +201,32 @@ function Devices({ devices }: { devices: readonly Device[] }): ReactNode {
   );
 }
 
-function Actions({ node: { name } }: { node: Node }): ReactNode {
+function Actions({ node: { name, pool } }: { node: Node }): ReactNode {
   const navigate = useNavigate();
-  if (!useRight('nodes')) {
-    return null;
-  }
+  const about = { pool };
   return (
     <>
-      <JoinButton name={name} />
-      <DeleteButton
-        title={t.deleteTitle(name)}
-        how={t.deleteHow}
-        onDelete={async () => {
-          await answer(api.DELETE('/api/v1/nodes/{name}', { params: { path: { name } } }));
-          await navigate({ to: '/nodes' });
-        }}
-      />
+      <Allowed right="nodes" about={about} label={t.join}>
+        <JoinButton name={name} />
+      </Allowed>
+      <Allowed right="nodes" about={about} label={t.revoke}>
+        <ConfirmButton
+          label={t.revoke}
+          title={t.revokeTitle(name)}
+          how={t.revokeHow}
+          onConfirm={() => answer(api.POST('/api/v1/nodes/{name}/revoke', { params: { path: { name } } }))}
+        />
+      </Allowed>
+      <Allowed right="nodes" about={about} label={text.common.delete}>
+        <DeleteButton
+          title={t.deleteTitle(name)}
+          how={t.deleteHow}
+          onDelete={async () => {
+            await answer(api.DELETE('/api/v1/nodes/{name}', { params: { path: { name } } }));
+            await navigate({ to: '/nodes' });
+          }}
+        />
+      </Allowed>
     </>
   );
 }

@@ -3,9 +3,10 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import { useList } from '../data/lists.ts';
-import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
+import { Allowed, AllowedPart } from '../parts/allowed.tsx';
 import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
+import { JoinTokens } from '../parts/join-tokens.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { NamePicker } from '../parts/name-picker.tsx';
 import { NameField } from '../parts/named-resource.tsx';
@@ -17,24 +18,31 @@ const t = text.nodes;
 export function NodesPage(): ReactNode {
   const search = useSearch({ from: '/nodes' });
   const navigate = useNavigate();
-  const isAllowed = useRight('nodes');
   useTopic('nodes');
   return (
-    <ListPage
-      title={text.menu.nodes}
-      list={useList('nodes', { sort: search.sort, filter: search.q })}
-      search={search}
-      filterHint={t.filterHint}
-      none={t.none}
-      columns={NODE_COLUMNS}
-      idOf={({ name }) => name}
-      onOpen={({ name }) => void navigate({ to: '/nodes/$name', params: { name } })}
-      actions={
-        isAllowed && (
-          <DialogButton label={t.create} variant="filled" dialog={(close) => <NodeDialog onClose={close} />} />
-        )
-      }
-    />
+    <>
+      <ListPage
+        title={text.menu.nodes}
+        list={useList('nodes', { sort: search.sort, filter: search.q })}
+        search={search}
+        filterHint={t.filterHint}
+        none={t.none}
+        columns={NODE_COLUMNS}
+        idOf={({ name }) => name}
+        onOpen={({ name }) => void navigate({ to: '/nodes/$name', params: { name } })}
+        actions={
+          <Allowed right="nodes" label={t.create}>
+            <DialogButton label={t.create} variant="filled" dialog={(close) => <NodeDialog onClose={close} />} />
+          </Allowed>
+        }
+      />
+      <section className="panel" aria-labelledby="join-tokens">
+        <h2 id="join-tokens">{text.joinTokens.title}</h2>
+        <AllowedPart right="nodes">
+          <JoinTokens />
+        </AllowedPart>
+      </section>
+    </>
   );
 }
 

@@ -7,6 +7,7 @@ import { useState } from 'react';
 import { type ListState, useList } from '../data/lists.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
+import { Approvals } from '../parts/approvals.tsx';
 import { DESTINATION_COLUMNS } from '../parts/destination-columns.tsx';
 import { EventList } from '../parts/event-list.tsx';
 import { FirstSteps } from '../parts/first-steps.tsx';
@@ -37,6 +38,7 @@ export function OverviewPage(): ReactNode {
         <span className="grow" />
         <NewPolicyButton />
       </div>
+      <Approvals />
       {isNew ? <FirstSteps nodes={nodes.rows} /> : <Policies />}
       <div className="grid-2">
         <Nodes />

@@ -4,7 +4,6 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { ProblemError } from '../api/client.ts';
 import type { Look } from '../api/types.ts';
-import { useRight } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
 import { captureCommand } from '../packets/capture-command.ts';
 import { DecoderNote, LookCounts, LookGaps, LookState } from '../packets/look-bar.tsx';
@@ -13,6 +12,7 @@ import { PacketList } from '../packets/packet-list.tsx';
 import type { PacketSearch } from '../packets/search.ts';
 import { StartForm } from '../packets/start-form.tsx';
 import { useEndAfter, useLook } from '../packets/use-look.ts';
+import { AllowedPart } from '../parts/allowed.tsx';
 import { CodeBlock } from '../parts/code-block.tsx';
 import { Data } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
@@ -25,7 +25,6 @@ export function PacketsPage(): ReactNode {
   const search = useSearch({ from: '/packets' });
   const navigate = useNavigate();
   const go = (next: PacketSearch, replace: boolean) => void navigate({ to: '/packets', search: next, replace });
-  const isAllowed = useRight('packets');
   const { look, packet: _, display: __, ...begun } = search;
   return (
     <>
@@ -38,16 +37,16 @@ export function PacketsPage(): ReactNode {
           </Button>
         )}
       </div>
-      {!isAllowed && <p>{t.readOnly}</p>}
-      {isAllowed && look === undefined && (
-        <StartForm
-          search={search}
-          onBegun={(next) => go({ ...next, ...(search.display && { display: search.display }) }, false)}
-        />
-      )}
-      {isAllowed && look !== undefined && (
-        <LookPackets key={look} id={look} search={search} onSearch={(change) => go({ ...search, ...change }, true)} />
-      )}
+      <AllowedPart right="packets">
+        {look === undefined ? (
+          <StartForm
+            search={search}
+            onBegun={(next) => go({ ...next, ...(search.display && { display: search.display }) }, false)}
+          />
+        ) : (
+          <LookPackets key={look} id={look} search={search} onSearch={(change) => go({ ...search, ...change }, true)} />
+        )}
+      </AllowedPart>
     </>
   );
 }

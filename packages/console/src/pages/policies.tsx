@@ -3,9 +3,9 @@ import { Button } from '@mantine/core';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { useList } from '../data/lists.ts';
-import { useRight } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
-import { ListPage } from '../parts/list-page.tsx';
+import { Allowed } from '../parts/allowed.tsx';
+import { ListPage, WordToggle } from '../parts/list-page.tsx';
 import { POLICY_COLUMNS } from '../parts/policy-columns.tsx';
 import { text } from '../text/index.ts';
 
@@ -24,20 +24,23 @@ export function PoliciesPage(): ReactNode {
       columns={POLICY_COLUMNS}
       idOf={({ name }) => name}
       onOpen={({ name }) => void navigate({ to: '/policies/$name', params: { name } })}
-      actions={<NewPolicyButton />}
+      actions={
+        <>
+          <WordToggle label={text.approval.filter} word="consent:waits" search={search} />
+          <NewPolicyButton />
+        </>
+      }
     />
   );
 }
 
-/** Leads to the form. Who may not write is told why. */
+/** Leads to the form. */
 export function NewPolicyButton(): ReactNode {
-  const isAllowed = useRight('policy');
-  if (!isAllowed) {
-    return <span className="quiet">{text.policies.readOnly}</span>;
-  }
   return (
-    <Button component={Link} to="/new-policy">
-      {text.policies.create}
-    </Button>
+    <Allowed right="policy" label={text.policies.create}>
+      <Button component={Link} to="/new-policy">
+        {text.policies.create}
+      </Button>
+    </Allowed>
   );
 }

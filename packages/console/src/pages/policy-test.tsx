@@ -6,8 +6,8 @@ import type { ReactNode } from 'react';
 import { answer, api, ProblemError } from '../api/client.ts';
 import type { PolicyTest, PolicyTestRow, Reason } from '../api/types.ts';
 import { queryClient } from '../data/query-client.ts';
-import { useRight } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import classes from '../parts/event-list.module.css';
 import { Data, Known, OutcomeMark } from '../parts/marks.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
@@ -19,7 +19,6 @@ const t = text.policyTest;
 
 export function PolicyTestPage(): ReactNode {
   const { name } = useParams({ from: '/policies/$name/test' });
-  const isAllowed = useRight('policy');
   useTitle(t.title(name));
   const params = { path: { name } };
   const queryKey = ['policy-test', name];
@@ -50,18 +49,18 @@ export function PolicyTestPage(): ReactNode {
           </Link>
         </h1>
         <span className="grow" />
-        {isAllowed && (
+        <Allowed right="policy" about={`policy/${name}`} label={t.run}>
           <Button loading={run.isPending} onClick={() => run.mutate()}>
             {t.run}
           </Button>
-        )}
+        </Allowed>
       </div>
       <p>{t.how}</p>
       <p role="status" className="quiet">
         {run.isPending && t.running}
       </p>
       <ProblemAlert error={run.error ?? last.error} />
-      {last.data === null && <p className="quiet">{isAllowed ? t.never : t.readOnly}</p>}
+      {last.data === null && <p className="quiet">{t.never}</p>}
       {last.data && <Result test={last.data} />}
     </>
   );

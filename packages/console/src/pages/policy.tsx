@@ -12,6 +12,7 @@ import { useTitle } from '../data/title.ts';
 import { EventPages } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Data, HealthMark, StateMark } from '../parts/marks.tsx';
+import { EndsSoon } from '../parts/policy-columns.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { ReasonList, WithReasons } from '../parts/reasons.tsx';
 import { PolicyActions } from '../policy/actions.tsx';
@@ -52,6 +53,7 @@ export function PolicyPage(): ReactNode {
             <HealthMark health={traffic.data.health.state} />
           </WithReasons>
         )}
+        {policy.data?.enabled && <EndsSoon at={policy.data.endsAt} />}
         {policy.data && <span className="quiet">{text.types[policy.data.type]}</span>}
         <span className="grow" />
         {policy.data && <PolicyActions policy={policy.data} />}
@@ -133,7 +135,8 @@ function Summary({ policy, status, createdBy }: SummaryProps): ReactNode {
 }
 
 function PolicyFacts({ policy, status, createdBy }: SummaryProps): ReactNode {
-  const { description, direction, percent, vlanId, maxRate, allowFeedback, destination, createdAt, updatedAt } = policy;
+  const { description, direction, percent, vlanId, maxRate, allowFeedback, destination, createdAt, updatedAt, endsAt } =
+    policy;
   return (
     <Facts
       facts={[
@@ -144,6 +147,7 @@ function PolicyFacts({ policy, status, createdBy }: SummaryProps): ReactNode {
         [t.percent, <Data key="v">{`${percent} %`}</Data>],
         [t.vlanId, vlanId !== undefined && <Data key="v">{vlanId}</Data>],
         [t.maxRate, maxRate === undefined ? t.noBudget : <Data key="v">{`${maxRate} Mbit/s`}</Data>],
+        [t.endsAt, endsAt !== undefined && <Data key="v">{dateTime(endsAt)}</Data>],
         [t.feedback, allowFeedback ? t.feedbackAllowed : undefined],
         [
           t.created,

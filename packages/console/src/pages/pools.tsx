@@ -4,7 +4,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Pool } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { useRight } from '../data/rights.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
@@ -17,7 +17,6 @@ const t = text.pools;
 
 export function PoolsPage(): ReactNode {
   const search = useSearch({ from: '/pools' });
-  const isAllowed = useRight('inventory');
   return (
     <ListPage
       title={text.menu.pools}
@@ -25,12 +24,12 @@ export function PoolsPage(): ReactNode {
       search={search}
       filterHint={t.filterHint}
       none={t.none}
-      columns={isAllowed ? [...COLUMNS, ACTIONS] : COLUMNS}
+      columns={[...COLUMNS, ACTIONS]}
       idOf={({ name }) => name}
       actions={
-        isAllowed && (
+        <Allowed right="inventory" label={t.create}>
           <DialogButton label={t.create} variant="filled" dialog={(close) => <PoolDialog onClose={close} />} />
-        )
+        </Allowed>
       }
     />
   );
@@ -54,6 +53,8 @@ const COLUMNS: readonly Column<Pool>[] = [
 ];
 
 const ACTIONS = actionsColumn<Pool>({
+  right: 'inventory',
+  aboutOf: ({ name }) => ({ pool: name }),
   edit: (pool, close) => <PoolDialog pool={pool} onClose={close} />,
   deleteTitle: t.deleteTitle,
   deleteHow: t.deleteHow,

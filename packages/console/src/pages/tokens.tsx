@@ -7,7 +7,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { ApiToken } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
+import { ConfirmButton, DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { GrantsCell } from '../parts/grants-cell.tsx';
 import { ListPage } from '../parts/list-page.tsx';
 import { Data } from '../parts/marks.tsx';
@@ -78,21 +78,11 @@ const COLUMNS: readonly Column<ApiToken>[] = [
     width: '110px',
     align: 'end',
     cell: ({ name }) => (
-      <DialogButton
+      <ConfirmButton
         label={t.revoke}
-        color="red"
-        dialog={(onClose) => (
-          <FormDialog
-            title={t.revokeTitle(name)}
-            submit={t.revoke}
-            color="red"
-            canSubmit
-            onSubmit={() => answer(api.DELETE('/api/v1/tokens/{name}', { params: { path: { name } } }))}
-            onClose={onClose}
-          >
-            {() => <p>{t.revokeHow}</p>}
-          </FormDialog>
-        )}
+        title={t.revokeTitle(name)}
+        how={t.revokeHow}
+        onConfirm={() => answer(api.DELETE('/api/v1/tokens/{name}', { params: { path: { name } } }))}
       />
     ),
   },

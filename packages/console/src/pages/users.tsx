@@ -4,6 +4,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { User } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { DialogButton } from '../parts/dialog.tsx';
 import { GrantsCell } from '../parts/grants-cell.tsx';
 import { ListPage } from '../parts/list-page.tsx';
@@ -21,6 +22,8 @@ export function UsersPage(): ReactNode {
   const search = useSearch({ from: '/users' });
   const [password, setPassword] = useState<string>();
   const actions = actionsColumn<User>({
+    right: 'access',
+    aboutOf: () => ({}),
     edit: (user, close) => <UserDialog user={user} onClose={close} onPassword={setPassword} />,
     deleteTitle: t.deleteTitle,
     deleteHow: t.deleteHow,
@@ -37,11 +40,13 @@ export function UsersPage(): ReactNode {
         columns={[...COLUMNS, actions]}
         idOf={({ name }) => name}
         actions={
-          <DialogButton
-            label={t.create}
-            variant="filled"
-            dialog={(close) => <UserDialog onClose={close} onPassword={setPassword} />}
-          />
+          <Allowed right="access" label={t.create}>
+            <DialogButton
+              label={t.create}
+              variant="filled"
+              dialog={(close) => <UserDialog onClose={close} onPassword={setPassword} />}
+            />
+          </Allowed>
         }
       />
       {password !== undefined && (

@@ -111,25 +111,29 @@ export function DialogButton(props: {
   );
 }
 
-/** Asks before something is deleted. */
-export function DeleteButton(props: { title: string; how: string; onDelete(): Promise<unknown> }): ReactNode {
-  const { title, how, onDelete } = props;
+interface ConfirmProps {
+  title: string;
+  /** What happens. */
+  how: string;
+}
+
+/** Asks before something is done that ends what others may need. */
+export function ConfirmButton(props: ConfirmProps & { label: string; onConfirm(): Promise<unknown> }): ReactNode {
+  const { label, title, how, onConfirm } = props;
   return (
     <DialogButton
-      label={text.common.delete}
+      label={label}
       color="red"
       dialog={(onClose) => (
-        <FormDialog
-          title={title}
-          submit={text.common.delete}
-          color="red"
-          canSubmit
-          onSubmit={onDelete}
-          onClose={onClose}
-        >
+        <FormDialog title={title} submit={label} color="red" canSubmit onSubmit={onConfirm} onClose={onClose}>
           {() => <p>{how}</p>}
         </FormDialog>
       )}
     />
   );
+}
+
+/** Asks before something is deleted. */
+export function DeleteButton({ onDelete, ...props }: ConfirmProps & { onDelete(): Promise<unknown> }): ReactNode {
+  return <ConfirmButton {...props} label={text.common.delete} onConfirm={onDelete} />;
 }

@@ -2,7 +2,7 @@
  * What the pages of lists have in common: a title, a filter that the server reads, the table, and
  * why it is empty.
  */
-import { Button, TextInput } from '@mantine/core';
+import { Button, Switch, TextInput } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { ProblemError } from '../api/client.ts';
@@ -136,6 +136,18 @@ function Empty(props: {
   ) : (
     none
   );
+}
+
+/** Switches one word of the filter of a page on and off. */
+export function WordToggle({ label, word, search }: { label: string; word: string; search: ListSearch }): ReactNode {
+  const navigate = useNavigate();
+  const words = (search.q ?? '').split(/\s+/).filter((one) => one !== '');
+  const isOn = words.includes(word);
+  const toggle = () => {
+    const q = (isOn ? words.filter((one) => one !== word) : [...words, word]).join(' ');
+    void navigate({ to: '.', search: { ...search, q: q || undefined } as never, replace: true });
+  };
+  return <Switch label={label} checked={isOn} onChange={toggle} />;
 }
 
 /** The page of a list: its search is that of the address. */

@@ -1,7 +1,9 @@
 /** The columns of policies: state, and apart from it what becomes of the packets. */
 import { Link } from '@tanstack/react-router';
+import type { ReactNode } from 'react';
 import type { PolicySummary } from '../api/types.ts';
-import { bitRate, number, packetRate } from '../text/format.ts';
+import { serverNow } from '../data/clock.ts';
+import { bitRate, dateTime, number, packetRate } from '../text/format.ts';
 import { text } from '../text/index.ts';
 import { Data, HealthMark, Known, StateMark } from './marks.tsx';
 import { WithReasons } from './reasons.tsx';
@@ -10,16 +12,30 @@ import type { Column } from './table.tsx';
 
 const t = text.policies;
 
+/** Milliseconds before its end from which a list says when a policy ends. */
+const SOON_MS = 24 * 3_600_000;
+
+/** When a policy ends, if that is soon. */
+export function EndsSoon({ at }: { at: string | undefined }): ReactNode {
+  if (at === undefined || Date.parse(at) - serverNow() > SOON_MS) {
+    return null;
+  }
+  return <span className="quiet"> {t.ends(dateTime(at))}</span>;
+}
+
 export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
   {
     key: 'name',
     header: t.name,
     width: 'minmax(120px,2fr)',
     sort: 'name',
-    cell: ({ name }) => (
-      <Link to="/policies/$name" params={{ name }} tabIndex={-1} translate="no">
-        {name}
-      </Link>
+    cell: ({ name, endsAt, enabled }) => (
+      <>
+        <Link to="/policies/$name" params={{ name }} tabIndex={-1} translate="no">
+          {name}
+        </Link>
+        {enabled && <EndsSoon at={endsAt} />}
+      </>
     ),
   },
   { key: 'type', header: t.type, width: 'minmax(120px,1fr)', sort: 'type', cell: ({ type }) => text.types[type] },

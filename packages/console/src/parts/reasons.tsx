@@ -56,8 +56,9 @@ export function WithReasons(props: { reasons: readonly Reason[]; label: string; 
   return (
     <Popover width={420} position="bottom-start" trapFocus returnFocus>
       <Popover.Target>
-        <UnstyledButton className={classes.target} aria-label={label} fz="inherit">
-          {children}
+        {/* What is seen is part of the name, so that it can be said to press it. */}
+        <UnstyledButton className={classes.target} fz="inherit">
+          {children} <span className="hidden-text">{label}</span>
         </UnstyledButton>
       </Popover.Target>
       <Popover.Dropdown aria-label={label}>

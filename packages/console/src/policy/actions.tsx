@@ -6,7 +6,7 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Policy } from '../api/types.ts';
 import { queryClient } from '../data/query-client.ts';
-import { useRight } from '../data/rights.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { DialogButton, FormDialog } from '../parts/dialog.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { text } from '../text/index.ts';
@@ -22,32 +22,38 @@ export function PolicyActions({ policy }: { policy: Policy }): ReactNode {
     },
     onSettled: () => queryClient.invalidateQueries(),
   });
-  if (!useRight('policy')) {
-    return <span className="quiet">{text.policies.readOnly}</span>;
-  }
+  const about = `policy/${name}` as const;
   return (
     <>
       <ProblemAlert error={toggle.error} />
-      <Button variant="default" loading={toggle.isPending} onClick={() => toggle.mutate()}>
-        {enabled ? t.disable : t.enable}
-      </Button>
-      <Button
-        variant="default"
-        renderRoot={(props) => <Link {...props} to="/policies/$name/edit" params={{ name }} search={{}} />}
-      >
-        {t.edit}
-      </Button>
+      <Allowed right="policy" about={about} label={enabled ? t.disable : t.enable}>
+        <Button variant="default" loading={toggle.isPending} onClick={() => toggle.mutate()}>
+          {enabled ? t.disable : t.enable}
+        </Button>
+      </Allowed>
+      <Allowed right="policy" about={about} label={t.edit}>
+        <Button
+          variant="default"
+          renderRoot={(props) => <Link {...props} to="/policies/$name/edit" params={{ name }} search={{}} />}
+        >
+          {t.edit}
+        </Button>
+      </Allowed>
       <Button variant="default" renderRoot={(props) => <Link {...props} to="/policies/$name/test" params={{ name }} />}>
         {t.test}
       </Button>
-      <Button variant="default" renderRoot={(props) => <Link {...props} to="/new-policy" search={{ clone: name }} />}>
-        {t.clone}
-      </Button>
-      <DialogButton
-        label={text.common.delete}
-        color="red"
-        dialog={(close) => <DeleteDialog name={name} onClose={close} />}
-      />
+      <Allowed right="policy" label={t.clone}>
+        <Button variant="default" renderRoot={(props) => <Link {...props} to="/new-policy" search={{ clone: name }} />}>
+          {t.clone}
+        </Button>
+      </Allowed>
+      <Allowed right="policy" about={about} label={text.common.delete}>
+        <DialogButton
+          label={text.common.delete}
+          color="red"
+          dialog={(close) => <DeleteDialog name={name} onClose={close} />}
+        />
+      </Allowed>
     </>
   );
 }

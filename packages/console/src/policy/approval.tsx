@@ -4,8 +4,10 @@ import { useMutation } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Policy } from '../api/types.ts';
+import { useApprovals } from '../data/approvals.ts';
 import { queryClient } from '../data/query-client.ts';
 import { useRight } from '../data/rights.ts';
+import { OrRefused } from '../parts/allowed.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { dateTime } from '../text/format.ts';
 import { text } from '../text/index.ts';
@@ -41,10 +43,11 @@ interface Asked {
   waits: boolean;
 }
 
-/** The controller decides who may; who has none of the rights is told so. */
+/** Approve and reject. The controller has said whether the consent that is missing can be given here. */
 function Decision({ policy: { name, revision, approval, change }, waits }: Asked): ReactNode {
-  const rights = [useRight('policy'), useRight('mirror'), useRight('send')];
-  const may = rights.includes(true);
+  const waiting = useApprovals(name).data?.items[0];
+  // Each owner of an end may say no. Of which ends one is, the controller decides.
+  const isOwner = [useRight('policy'), useRight('mirror'), useRight('send')].includes(true);
   const decide = useMutation({
     mutationFn: (verb: 'approve' | 'reject' | 'withdraw') => {
       const params = { path: { name }, header: { 'If-Match': `"${revision}"` } };
@@ -65,23 +68,25 @@ function Decision({ policy: { name, revision, approval, change }, waits }: Asked
   return (
     <>
       <ProblemAlert error={decide.error} />
-      {!may && <p className="quiet">{t.noRight}</p>}
-      {waits && (
-        <Button disabled={!may} loading={decide.isPending} onClick={() => decide.mutate('approve')}>
-          {t.approve}
-        </Button>
-      )}
-      {refusals.map(({ verb, label }) => (
-        <Button
-          key={verb}
-          disabled={!may}
-          variant="default"
-          loading={decide.isPending}
-          onClick={() => decide.mutate(verb)}
-        >
-          {label}
-        </Button>
-      ))}
+      <div className="bar">
+        {waits && (
+          <OrRefused
+            label={t.approve}
+            why={waiting?.yours === false ? t.notYours(waiting.rights.join(', ')) : undefined}
+          >
+            <Button loading={decide.isPending} onClick={() => decide.mutate('approve')}>
+              {t.approve}
+            </Button>
+          </OrRefused>
+        )}
+        {refusals.map(({ verb, label }) => (
+          <OrRefused key={verb} label={label} why={isOwner ? undefined : t.notOwner}>
+            <Button variant="default" loading={decide.isPending} onClick={() => decide.mutate(verb)}>
+              {label}
+            </Button>
+          </OrRefused>
+        ))}
+      </div>
     </>
   );
 }

@@ -3,7 +3,6 @@
 export const packets = {
   title: 'Packets',
   how: 'A look shows packets of interfaces on their way, for ten minutes at most, and what became of them and of their copies.',
-  readOnly: 'The read token may not see packets.',
   what: 'What to look at',
   ofInterfaces: 'Interfaces',
   ofPolicy: 'Sources of a policy',
