@@ -13,6 +13,7 @@ help:
 	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
 	@echo "make check       format, lint, types, the API document, and the structure of the tree"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
+	@echo "make scale       a controller with simulated agents: 'make scale NODES=\"10 100\"' (LOAD=, REST=, PROFILE=), see docs/scale.md"
 	@echo "make bench-console what the console costs a browser and the controller, with 100 policies of 1,024 sources"
 	@echo "make up          controller and agent for this host"
 	@echo "make packages    Debian packages for amd64 and arm64, into dist/ (RPM=1: RPMs too; VERSION=)"
@@ -93,6 +94,9 @@ demo: build root
 bench: build root
 	@scripts/run.sh bench/main.ts $(BENCH)
 
+scale: build
+	@scripts/run.sh bench/scale/main.ts $(or $(NODES),10 100 1000)
+
 bench-console: build
 	@scripts/run.sh test/console/bench.ts
 
@@ -110,4 +114,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out test/kernels/out packages/console/dist
 
-.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos kernels packages packages-test sbom audit release demo bench bench-console up root clean
+.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos kernels packages packages-test sbom audit release demo bench scale bench-console up root clean

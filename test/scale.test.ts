@@ -1,12 +1,14 @@
 /**
  * The limits that are promised: 1024 sources in one policy, 1,000 policies on one node, counts
- * exact.
+ * exact. And a small cluster of simulated nodes, as `make scale` has it.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { PolicyStatus } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
+import { LIMIT_MS } from '../bench/scale/load.ts';
+import { measure } from '../bench/scale/measure.ts';
 import { useLab } from './support/lab.ts';
 import {
   activeEventually,
@@ -100,4 +102,23 @@ describe('many', () => {
       assert.deepEqual([packets(status.totals), status.delivered?.packets], [allCopied(2), 2]);
     }
   });
+});
+
+test('ten simulated nodes join, follow edits and moves, and come back after a restart', async () => {
+  const size = { nodes: 10, interfaces: 20 };
+  const seconds = { rest: 1, load: 5 };
+  const { rows, failure } = await measure({ size, seconds, moving: 1, limitMs: 60_000, say: () => undefined });
+  assert.equal(failure, undefined);
+  const values = new Map(rows.map(({ name, count, max }) => [name, { count, max }]));
+  for (const name of ['edit/last agent acknowledged', 'read/list', 'restart/all agents are back']) {
+    assert.ok(values.get(name)!.count > 0, name);
+  }
+  // Changes that never arrive count as LIMIT_MS.
+  for (const name of [
+    'edit/last agent acknowledged',
+    'move/captured on the new node',
+    'move/shown by the controller',
+  ]) {
+    assert.ok(!(values.get(name)!.max >= LIMIT_MS), name);
+  }
 });

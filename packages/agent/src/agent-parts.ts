@@ -19,7 +19,9 @@ export interface AgentParts {
   node: string;
   version: string;
   links: LinkSource;
-  nextHops: NextHops;
+  nextHops: Pick<NextHops, 'want' | 'current' | 'noWayBack' | 'refresh' | 'touched'> & {
+    on(event: 'change', listener: () => void): unknown;
+  };
   /** Left out: only aliases and declared edges give devices an identity. */
   identities?: Identities;
   /** Left out: unicast that a firewall on a bridge drops is not captured. */
@@ -50,8 +52,10 @@ export interface AgentParts {
    */
   announce?: (underlay: Announced) => void;
   datapath: Datapath;
-  programs: ProgramFile;
+  programs: Pick<ProgramFile, 'load' | 'save' | 'settled'>;
   /** Records the events of the agent. */
   events: EventRecorder;
   log: Logger;
+  /** Milliseconds between passes without a request, which repair interference. Default 500. */
+  repairIntervalMs?: number;
 }

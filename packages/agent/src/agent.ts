@@ -72,7 +72,7 @@ export class Agent {
     }
     await this.#follow();
     this.#counters = setInterval(() => void this.#reporter.sendCounters(), COUNTER_INTERVAL_MS);
-    this.#schedule.start();
+    this.#schedule.start(this.#parts.repairIntervalMs);
     this.#poke();
     await this.#schedule.settled();
   }

@@ -11,7 +11,7 @@ const SAVE_LIMIT_MS = 1000;
 
 interface CurrentProgramParts {
   node: string;
-  programs: ProgramFile;
+  programs: Pick<ProgramFile, 'load' | 'save'>;
   log: Logger;
   /** Called when another program is in force. */
   changed: () => void;

@@ -3,7 +3,7 @@ import { Coalesced } from '@mirrorplane/base';
 import { isHelper } from './netlink/helper-pair.ts';
 import type { Link } from './netlink/link.ts';
 
-/** Milliseconds between passes without a request. They repair interference. */
+/** Default milliseconds between passes without a request. They repair interference. */
 const REPAIR_INTERVAL_MS = 500;
 /**
  * Milliseconds after the first report of a device in which it probably gets the things that its
@@ -44,9 +44,9 @@ export class PassSchedule {
     });
   }
 
-  /** Starts the regular passes. */
-  start(): void {
-    this.#timer = setInterval(() => this.#requestLook(), REPAIR_INTERVAL_MS);
+  /** Starts the regular passes. @param intervalMs milliseconds between them */
+  start(intervalMs = REPAIR_INTERVAL_MS): void {
+    this.#timer = setInterval(() => this.#requestLook(), intervalMs);
   }
 
   /** Requests a pass. */

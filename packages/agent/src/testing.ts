@@ -1,6 +1,10 @@
 /** Internal parts of the agent for tests and measurements. Nothing that is shipped imports this. */
+export { Agent } from './agent.ts';
 export { certificateRequest } from './controller-link/csr.ts';
+export { enroll, type StoredCredentials } from './controller-link/enroll.ts';
+export { EventRecorder } from './controller-link/event-outbox.ts';
 export { stateOf } from './controller-link/renewal.ts';
+export { SyncClient } from './controller-link/sync.ts';
 export type {
   ApplyResult,
   DatapathState,
@@ -18,7 +22,12 @@ export { DELIVERY_KIND, HOOK, LAYOUT } from './datapath/kernel/layout.ts';
 export { closeFd, getPinned } from './datapath/kernel/libbpf.ts';
 export { PROGRAMS, type ProgramName } from './datapath/kernel/links.ts';
 export { FATE, PLACE, TERM } from './datapath/kernel/look-layout.ts';
+export type { LinkSource } from './discovery/links.ts';
+export type { NextHop } from './discovery/neighbours.ts';
 export type { Link } from './netlink/link.ts';
 export { RtClient } from './netlink/rtnetlink.ts';
+export type { AllStatistics } from './netlink/statistics.ts';
+export type { ControllerLink } from './reporter.ts';
 export { type AgentOptions, startAgent } from './start.ts';
 export { Throttle } from './throttle/throttle.ts';
+export { TrafficReader } from './traffic-reader.ts';
