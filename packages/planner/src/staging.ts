@@ -186,7 +186,8 @@ function stageReceiver(
     }
     const { duringHandover: _, ...plain } = way;
     const there = deliveries.get(way.id);
-    if (migrating.has(end.policy)) {
+    const isNow = there?.kind !== 'erspan' && there?.interface === way.interface;
+    if (migrating.has(end.policy) && (!there || isNow)) {
       // The handover of the plan already relays from this node, for senders that do not know the
       // new home yet.
       return there ? [end] : [];

@@ -279,6 +279,26 @@ test('a destination that migrates to a node of its sources is still received fro
   assert.deepEqual(received(planned.get('node-1')!), []);
 });
 
+test('copies for an earlier destination never come out at one that migrates', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  // b2 has its home on node-3, and its earlier device is still on node-2.
+  cluster.inventory = {
+    ...inventory,
+    interfaces: inventory.interfaces.map((item) =>
+      item.id === 'b2'
+        ? { ...item, home: 'node-3', devices: [...item.devices, { ...item.devices[0]!, node: 'node-3' }] }
+        : item,
+    ),
+  };
+  cluster.policies = [policy(['a1'], 'b2')];
+  cluster.tell();
+  cluster.apply('node-2', 'node-3');
+  assert.equal(cluster.pathOf('a1'), 'a2');
+  assert.equal(cluster.fromFirst.length, 2);
+  cluster.settle();
+  assert.equal(cluster.fromFirst.length, 1);
+});
+
 test('a node with an unknown state gets the planned program at once', () => {
   const planned = plan([policy(['a1'], 'a2')], inventory).programs;
   const { programs, waiting } = stage(planned, new Map());
