@@ -84,14 +84,25 @@ if [ -n "$missing" ]; then
   rm -f "/tmp/mirrorplane-apt.$$"
 fi
 
-# One file of a package, without the daemon that would begin to run.
-if [ "$level" = test ] && ! command -v promtool >/dev/null 2>&1; then
-  apt_ready prometheus
+# Puts files of package $1 into /usr/local/bin, without the daemon that would begin to run.
+take_files() {
+  package=$1; shift
+  command -v "$(basename "$1")" >/dev/null 2>&1 && return
+  apt_ready "$package"
   folder=$(mktemp -d)
-  (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq prometheus) >&2 || fail "apt-get download failed for: prometheus"
-  dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$folder/promtool"
-  install -m 755 "$folder/promtool" /usr/local/bin/promtool
+  (cd "$folder" && apt-get -o APT::Sandbox::User=root download -qq "$package") >&2 || fail "apt-get download failed for: $package"
+  for path in "$@"; do
+    name=$(basename "$path")
+    dpkg-deb --fsys-tarfile "$folder/$package"_*.deb | tar -xO ".$path" >"$folder/$name"
+    install -m 755 "$folder/$name" "/usr/local/bin/$name"
+  done
   rm -r "$folder"
+}
+
+if [ "$level" = test ]; then
+  take_files prometheus /usr/bin/promtool
+  take_files etcd-server /usr/bin/etcd
+  take_files etcd-client /usr/bin/etcdctl
 fi
 
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
