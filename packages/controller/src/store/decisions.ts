@@ -39,10 +39,18 @@ export class Decisions {
   readonly #serial = new Serial();
   /** Committed decisions whose lines may not be in the audit log yet. */
   #unaudited: Unaudited[] = [];
+  /** A decision of which it is not known whether it was committed: the store did not answer. */
+  #unsure: Unaudited | undefined;
+  #onFound: (entry: Unaudited & { revision: number }) => void = () => undefined;
 
   constructor(store: Store, view: View) {
     this.#store = store;
     this.#view = view;
+  }
+
+  /** Calls `found` with a decision that was committed, although its caller was told that it is not known. */
+  onFound(found: (entry: Unaudited & { revision: number }) => void): void {
+    this.#onFound = found;
   }
 
   /**
@@ -70,6 +78,7 @@ export class Decisions {
 
   async #run<T>(make: () => Decision<T>, dryRun: boolean): Promise<T> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      await this.#findUnsure();
       const generation = this.#view.generation;
       const { ops, decisive = true, audit, result } = make();
       if (dryRun || ops.length === 0) {
@@ -78,12 +87,15 @@ export class Decisions {
       const unaudited = [...this.#unaudited, ...(audit ? [audit] : [])].slice(-MAX_UNAUDITED);
       const value: GenerationRecord = unaudited.length > 0 ? { unaudited } : null;
       const all: Operation[] = decisive ? [...ops, { type: 'put', key: GENERATION_KEY, value }] : ops;
-      const { ok, revision } = await this.#store.txn({
-        compare: [{ key: GENERATION_KEY, modRevision: generation }],
-        ops: all,
+      const compare = [{ key: GENERATION_KEY, modRevision: generation }];
+      const { ok, revision } = await this.#store.txn({ compare, ops: all }).catch((error: unknown) => {
+        this.#unsure = audit ?? this.#unsure;
+        throw error;
       });
       await this.#view.reached(revision);
       if (ok) {
+        // The one that was not known compared the same generation: it cannot be committed any more.
+        this.#unsure = decisive ? undefined : this.#unsure;
         if (audit) {
           this.#unaudited.push({ ...audit, revision });
         }
@@ -91,5 +103,21 @@ export class Decisions {
       }
     }
     throw new Error(`a decision lost ${MAX_ATTEMPTS} races against another controller`);
+  }
+
+  /** Looks whether the decision that was not known is committed. @throws what the store throws */
+  async #findUnsure(): Promise<void> {
+    if (this.#unsure === undefined) {
+      return;
+    }
+    const entry = await this.#store.get(GENERATION_KEY);
+    await this.#view.reached(entry?.modRevision ?? 0);
+    const wanted = JSON.stringify(this.#unsure);
+    const found = this.#view.unaudited.find(({ revision, ...one }) => JSON.stringify(one) === wanted);
+    if (found) {
+      this.#unsure = undefined;
+      this.#unaudited.push(found);
+      this.#onFound(found);
+    }
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Interface of the store, modelled on etcd: keys with JSON values, one revision that grows with
  * every changing transaction, compare-and-swap transactions, watches from a revision, and leases.
- * `sqlite.ts` is the engine for one machine. Every engine passes `test/store/contract.ts`.
+ * `sqlite.ts` is the engine for one machine, `etcd.ts` keeps the data in an etcd cluster. Every
+ * engine passes `test/store/contract.ts`.
  */
 
 /** A JSON value. */
@@ -82,6 +83,19 @@ export class CompactedError extends Error {
 /** The lease has expired, or was revoked. */
 export class LeaseExpiredError extends Error {
   override name = 'LeaseExpiredError';
+}
+
+/**
+ * The engine cannot be reached, or has no majority. Whether a transaction was carried out is not
+ * known.
+ */
+export class StoreUnavailableError extends Error {
+  override name = 'StoreUnavailableError';
+}
+
+/** Another controller has taken the store over. This one cannot write to it any more. */
+export class StoreLostError extends Error {
+  override name = 'StoreLostError';
 }
 
 export interface Store {

@@ -1,0 +1,156 @@
+/**
+ * The members of an etcd cluster as one. A call goes to the member that answered last; if it does
+ * not answer, to the next one, until the time of the call is over.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StoreUnavailableError } from '../store.ts';
+import { EtcdError, STATUS } from './errors.ts';
+import { type EtcdTls, Member, type Receiver, type Running } from './member.ts';
+import { answers, authenticateRequest, type Call } from './messages.ts';
+
+/** How to reach etcd. */
+export interface EtcdOptions {
+  /** `http://HOST:PORT` or `https://HOST:PORT` of each member. */
+  endpoints: readonly string[];
+  tls?: EtcdTls;
+  /** User and password, where etcd asks for them. */
+  user?: { name: string; password: string } | undefined;
+  /** Milliseconds after which a call that nobody answers is given up. Default 10,000. */
+  giveUpMs?: number;
+}
+
+/** Milliseconds that one member may take for an answer. A new leader of etcd is there in 2 s. */
+const ATTEMPT_MS = 3000;
+/** Milliseconds between two attempts after all members were asked. */
+const PAUSE_MS = 100;
+
+export class Cluster {
+  readonly #members: Member[];
+  readonly #user: EtcdOptions['user'];
+  readonly #giveUpMs: number;
+  #at = 0;
+  #token: string | undefined;
+  #closed = false;
+
+  constructor({ endpoints, tls = {}, user, giveUpMs = 10_000 }: EtcdOptions) {
+    this.#members = endpoints.map((url) => new Member(url, tls));
+    this.#user = user;
+    this.#giveUpMs = giveUpMs;
+  }
+
+  /**
+   * The answer of a call that has one. It may be carried out more than once.
+   * @throws EtcdError what etcd refuses; StoreUnavailableError if nobody answers in time
+   */
+  async ask(call: Call, request: Buffer): Promise<Buffer> {
+    const end = performance.now() + this.#giveUpMs;
+    for (let attempt = 1; ; attempt++) {
+      this.#requireOpen();
+      const at = this.#at;
+      try {
+        return await this.#attempt(call, request, Math.max(1, Math.min(ATTEMPT_MS, end - performance.now())));
+      } catch (error) {
+        if (!(error instanceof EtcdError) || !this.#mayHelp(error, at)) {
+          throw error;
+        }
+        if (performance.now() + PAUSE_MS > end) {
+          throw new StoreUnavailableError(`etcd does not answer: ${error.message}`);
+        }
+        if (attempt % this.#members.length === 0) {
+          await sleep(PAUSE_MS);
+        }
+      }
+    }
+  }
+
+  /** Begins a watch at one member. `done` has the error after which another member is next. */
+  async watch(request: Buffer, receiver: Receiver): Promise<Running> {
+    this.#requireOpen();
+    await this.#signIn();
+    const at = this.#at;
+    return this.#member().call(
+      'watch',
+      request,
+      {
+        message: receiver.message,
+        done: (error) => {
+          this.#mayHelp(error ?? new EtcdError(STATUS.unavailable, 'the watch was ended'), at);
+          receiver.done(error);
+        },
+      },
+      { ...(this.#token !== undefined && { token: this.#token }), hasLeader: true },
+    );
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const member of this.#members) {
+      member.close();
+    }
+  }
+
+  #member(): Member {
+    return this.#members[this.#at % this.#members.length]!;
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) {
+      throw new Error('the store is closed');
+    }
+  }
+
+  /** Prepares another attempt. @returns false if the answer is final */
+  #mayHelp(error: EtcdError, at: number): boolean {
+    if (error.isSignedOut && this.#user !== undefined && this.#token !== undefined) {
+      this.#token = undefined;
+      return true;
+    }
+    // Several calls fail at once when a member dies: one step for all of them.
+    if (error.isPassing && this.#at === at) {
+      this.#at++;
+    }
+    return error.isPassing;
+  }
+
+  async #attempt(call: Call, request: Buffer, limitMs: number): Promise<Buffer> {
+    await this.#signIn();
+    return this.#once(call, request, limitMs);
+  }
+
+  async #signIn(): Promise<void> {
+    if (this.#user !== undefined && this.#token === undefined) {
+      const { name, password } = this.#user;
+      this.#token = answers.token(await this.#once('authenticate', authenticateRequest(name, password), ATTEMPT_MS));
+    }
+  }
+
+  /** One call at one member: the first message is the answer. */
+  #once(call: Call, request: Buffer, limitMs: number): Promise<Buffer> {
+    const member = this.#member();
+    return new Promise((resolve, reject) => {
+      let answer: Buffer | undefined;
+      const timer = setTimeout(() => {
+        running.end();
+        reject(new EtcdError(STATUS.deadlineExceeded, `${member.url}: no answer after ${Math.round(limitMs)} ms`));
+      }, limitMs);
+      const running = member.call(
+        call,
+        request,
+        {
+          message: (bytes) => {
+            answer ??= bytes;
+          },
+          done: (error) => {
+            clearTimeout(timer);
+            if (answer !== undefined && error === undefined) {
+              resolve(answer);
+            } else {
+              reject(error ?? new EtcdError(STATUS.internal, `${member.url}: an answer without a message`));
+            }
+          },
+        },
+        this.#token === undefined || call === 'authenticate' ? {} : { token: this.#token },
+      );
+    });
+  }
+}
