@@ -59,6 +59,7 @@ import { SignInWays } from './sso/sign-in-ways.ts';
 import { steadyClock } from './steady-clock.ts';
 import { auditHeads } from './store/audit-head.ts';
 import { Decisions } from './store/decisions.ts';
+import { type EtcdStoreOptions, openEtcdStore } from './store/etcd.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { View } from './store/view.ts';
 import { StreamHub } from './streams/hub.ts';
@@ -88,6 +89,13 @@ export interface ControllerOptions {
    * Folder of the console, as it was built. Default: where the source tree or the package has it.
    */
   console?: string;
+  /** The etcd cluster that has the store. Default: a file in the folder. */
+  etcd?: Omit<EtcdStoreOptions, 'onLost'>;
+  /**
+   * Called when the controller cannot work any more: another one has its store, or the store ended
+   * its watch. It has to be closed then. Default: it is logged.
+   */
+  failed?: (error: Error) => void;
   /** File that names ways to sign in. Default: local accounts alone. */
   signIn?: string;
   /** What of the audit log is kept, and how it is signed. */
@@ -149,9 +157,15 @@ async function open(options: ControllerOptions, closers: Closers) {
   const signInFile = options.signIn === undefined ? { openid: [], ldap: [] } : readSignInFile(options.signIn);
   prepareFolder(data);
 
-  const store = openSqliteStore(path.join(data, 'store.db'));
+  const failed = (error: Error) => {
+    log.fatal({ err: error }, 'the controller cannot use its store any more');
+    options.failed?.(error);
+  };
+  const store = options.etcd
+    ? await openEtcdStore({ ...options.etcd, onLost: failed })
+    : openSqliteStore(path.join(data, 'store.db'));
   closers.add(() => store.close());
-  const view = new View(store, (error) => log.fatal({ err: error }, 'the watch of the store ended'));
+  const view = new View(store, failed);
   await view.open();
   closers.add(() => view.close());
   const authority = await Authority.open(data, clock);
@@ -175,6 +189,12 @@ async function open(options: ControllerOptions, closers: Closers) {
   const auditCheck = new SelfCheck(audit, { clock, tell: auditTeller({ events, log }) });
   closers.add(() => auditCheck.close());
   await events.recover(view.unaudited);
+  decisions.onFound((entry) => {
+    Promise.all([audit.recover([entry]), events.recover([entry])]).then(
+      () => decisions.audited(entry.revision),
+      (error: unknown) => log.error({ err: error }, 'a decision is not in the audit log'),
+    );
+  });
 
   const certificate = await openApiCertificate({ listen, tls: options.tls ?? {}, authority, data, events, log, clock });
   closers.add(() => certificate?.close());

@@ -14,6 +14,7 @@ import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './
 import { type AuditLogOptions, addAuditOptions, auditOptionsOf } from './audit-options.ts';
 import { type Controller, startController } from './controller.ts';
 import { parseTcp } from './listen.ts';
+import { addStoreOptions, etcdOptionsOf, type StoreOptions } from './store-options.ts';
 
 /** Milliseconds after which planning counts as stuck. */
 const STUCK_MS = 60_000;
@@ -23,7 +24,7 @@ const STUCK_MS = 60_000;
  */
 const AS_ROOT = ['CAP_SETUID', 'CAP_SETGID'] as const;
 
-interface Arguments extends ApiOptions, AuditLogOptions {
+interface Arguments extends ApiOptions, AuditLogOptions, StoreOptions {
   data: string;
   agentListen: string;
   console?: string;
@@ -35,9 +36,9 @@ interface Arguments extends ApiOptions, AuditLogOptions {
 const command = new Command('mirrorplane controller')
   .version(manifest.version, '-V, --version', 'print the version')
   .description('Stores the mirror policies of a cluster, plans the programs of its nodes, and serves the API.')
-  .requiredOption('--data <dir>', 'directory of the store, the certificates and the admin token');
+  .requiredOption('--data <dir>', 'directory of the store, the certificates and the audit log');
 
-addAuditOptions(addApiOptions(command))
+addStoreOptions(addAuditOptions(addApiOptions(command)))
   .option(
     '--agent-listen <address>',
     'address for agents: ADDR:PORT',
@@ -75,8 +76,9 @@ async function main(): Promise<void> {
   const { data, agentListen, console, signIn, logLevel, resetAdmin, ...api } = command.opts<Arguments>();
   await keepOnly(process.geteuid?.() === 0 ? AS_ROOT : []);
   const logger = createLog('controller', logLevel);
+  const etcd = etcdOptionsOf(api);
   if (resetAdmin) {
-    const nowhere = { listen: [], agentListen: '127.0.0.1:0' };
+    const nowhere = { listen: [], agentListen: '127.0.0.1:0', ...(etcd && { etcd }) };
     const { firstPassword, close } = await startController({ data, logger, ...nowhere, resetAdmin });
     tellFirstPassword(firstPassword);
     await close();
@@ -100,6 +102,9 @@ async function main(): Promise<void> {
     data,
     agentListen,
     logger,
+    // The service manager starts it again: then it reads everything from the store.
+    failed: () => process.exit(1),
+    ...(etcd && { etcd }),
     ...controllerOptionsOf(api),
     ...auditOptionsOf(api),
     ...(console && { console }),

@@ -11,6 +11,7 @@ import Fastify, {
 import { bounded } from '../problems/bounded.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import { StoreUnavailableError } from '../store/store.ts';
 import type { ApiCertificate } from '../tls/api-certificate.ts';
 import { expectTls } from '../tls/expect-tls.ts';
 import { HANDSHAKE_TIMEOUT_MS, secureOptions } from '../tls/options.ts';
@@ -158,6 +159,10 @@ function problemOf(error: FastifyError, { log }: Services): Problem {
     return problem('BAD_REQUEST', `the request cannot be read: ${error.message}`);
   }
   log.error({ err: error }, 'request failed');
+  if (error instanceof StoreUnavailableError) {
+    const detail = 'the store does not answer, and whether the change was made is not known: read it, and try again';
+    return problem('UNAVAILABLE', detail);
+  }
   return problem('INTERNAL', 'the controller failed: see its log');
 }
 

@@ -1,0 +1,65 @@
+/** Options of a command that runs a controller: where its store is. */
+import { readSecretFile } from '@mirrorplane/daemon';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { EtcdOptions } from './store/etcd/cluster.ts';
+
+/** The values of these options. */
+export interface StoreOptions {
+  etcd?: string[];
+  etcdCa?: string;
+  etcdCert?: string;
+  etcdKey?: string;
+  etcdUser?: string;
+  etcdPasswordFile?: string;
+}
+
+/** Adds the options. */
+export function addStoreOptions(command: Command): Command {
+  return command
+    .option(
+      '--etcd <urls>',
+      'members of the etcd cluster that has the store, divided by commas: https://HOST:2379 or http://HOST:2379 ' +
+        '(default: a file in the data directory)',
+      members,
+    )
+    .option('--etcd-ca <file>', 'certificates that may have signed those of etcd, PEM (default: those of the system)')
+    .option('--etcd-cert <file>', 'certificate of this controller for etcd, PEM')
+    .option('--etcd-key <file>', 'key of --etcd-cert, PEM')
+    .option('--etcd-user <name>', 'user of etcd, where it asks for one')
+    .option('--etcd-password-file <file>', 'file with the password of --etcd-user, which others cannot read');
+}
+
+/** How to reach etcd. Undefined: the store is a file. @throws Error where one option has no other */
+export function etcdOptionsOf(options: StoreOptions): EtcdOptions | undefined {
+  const { etcd, etcdCa: ca, etcdCert: certificate, etcdKey: key, etcdUser: name, etcdPasswordFile: file } = options;
+  together(['--etcd-cert', certificate], ['--etcd-key', key]);
+  together(['--etcd-user', name], ['--etcd-password-file', file]);
+  const alone = [ca, certificate, key, name, file].some((value) => value !== undefined);
+  if (etcd === undefined) {
+    if (alone) {
+      throw new Error('an option of etcd is given, and --etcd is missing: give the members too');
+    }
+    return undefined;
+  }
+  const user =
+    name !== undefined && file !== undefined
+      ? { name, password: readSecretFile(file, 'the password of etcd') }
+      : undefined;
+  return { endpoints: etcd, tls: { ca, certificate, key }, user };
+}
+
+function together(...options: [name: string, value: string | undefined][]): void {
+  const given = options.find(([, value]) => value !== undefined);
+  const missing = options.find(([, value]) => value === undefined);
+  if (given && missing) {
+    throw new Error(`${given[0]} is given, and ${missing[0]} is missing: give both`);
+  }
+}
+
+function members(text: string): string[] {
+  const urls = text.split(',').map((url) => url.trim().replace(/\/$/, ''));
+  if (!urls.every((url) => /^https?:\/\/[^/@]+$/.test(url) && URL.canParse(url))) {
+    throw new InvalidArgumentError('write https://HOST:2379 for each member, divided by commas.');
+  }
+  return urls;
+}
