@@ -31,6 +31,7 @@ export interface Context {
 interface GlobalOptions {
   url?: string;
   tokenFile?: string;
+  insecureHttp?: boolean;
   fingerprint?: string;
   caFile?: string;
   output: Format;
@@ -62,7 +63,13 @@ export function addGlobalOptions(program: Command): Command {
       new Option(
         '--token-file <file>',
         `file with the API token (env: MIRRORPLANE_TOKEN_FILE, default: the token of "mirrorplane login", or for this host ${DEFAULT_TOKEN_FILE}); ` +
-          'MIRRORPLANE_TOKEN holds the token itself',
+          'MIRRORPLANE_TOKEN holds the token itself; with MIRRORPLANE_URL both are for that controller alone',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--insecure-http',
+        'use http:// to a controller on another host: tokens and packets can be read on the way (env: MIRRORPLANE_INSECURE_HTTP=yes)',
       ),
     )
     .addOption(
@@ -90,15 +97,19 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
   const note = (text: string) => void process.stderr.write(harmless(text));
   const trust = trustOf(options, env, login);
   if (isPlain(url)) {
-    if (trust.fingerprint !== undefined) {
-      throw new CliError('usage', `${url} shows no certificate, so a fingerprint says nothing: use https://`);
-    }
+    requireInsecure(url, trust, options.insecureHttp || env.MIRRORPLANE_INSECURE_HTTP === 'yes');
     note(`warning: the connection to ${url} is not encrypted: the token can be read on the way\n`);
+  }
+  const own = envFor(url, env);
+  if (own !== env && options.tokenFile === undefined && !login) {
+    note(
+      `warning: the token of the environment is for ${env.MIRRORPLANE_URL}: ${url} does not get it. --token-file names another\n`,
+    );
   }
   return {
     client: new Client({
       url,
-      token: tokenSource(url, options.tokenFile, env, login),
+      token: tokenSource(url, options.tokenFile, own, login),
       trust,
       ...(timeout !== undefined && { timeout }),
     }),
@@ -112,6 +123,32 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
     print: (text) => void process.stdout.write(harmless(text)),
     note,
   };
+}
+
+/**
+ * Nothing is sent where others can read it, unless that is wanted.
+ * @throws CliError (usage)
+ */
+function requireInsecure(url: string, trust: Trust, isAllowed: boolean): void {
+  if (trust.fingerprint !== undefined) {
+    throw new CliError('usage', `${url} shows no certificate, so a fingerprint says nothing: use https://`);
+  }
+  if (!isAllowed) {
+    throw new CliError(
+      'usage',
+      `${url} is not encrypted: others could read the token on the way. Use https://, or --insecure-http if the network is safe`,
+    );
+  }
+}
+
+/**
+ * The environment without its token, where it names another controller: a token that stands beside
+ * a URL is for that one. The same environment: all of it is for `url`.
+ */
+export function envFor(url: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const hasToken = Boolean(env.MIRRORPLANE_TOKEN || env.MIRRORPLANE_TOKEN_FILE);
+  const isOther = Boolean(env.MIRRORPLANE_URL) && env.MIRRORPLANE_URL !== url;
+  return hasToken && isOther ? { ...env, MIRRORPLANE_TOKEN: undefined, MIRRORPLANE_TOKEN_FILE: undefined } : env;
 }
 
 /** How the controller is known, by the options and the environment. */

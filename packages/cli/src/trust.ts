@@ -38,14 +38,14 @@ const LOOK_MS = 10_000;
 
 /**
  * Reads one fingerprint or several with commas: 64 hexadecimal digits, also with colons, capitals
- * and `sha256:` before them. @throws CliError (usage)
+ * and `sha256:` before them, or the line of `openssl x509 -fingerprint`. @throws CliError (usage)
  */
 export function parseFingerprints(text: string): string[] {
   return text.split(',').map((part) => {
     const digits = part
       .trim()
-      .replace(/^sha256[:=]/i, '')
-      .replaceAll(':', '')
+      .replace(/^sha-?256( fingerprint)?\s*[:=]\s*/i, '')
+      .replaceAll(/[:\s]/g, '')
       .toLowerCase();
     if (!/^[0-9a-f]{64}$/.test(digits)) {
       throw new CliError(

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { DEFAULT_TOKEN_FILE, tokenSource } from '../src/context.ts';
+import { DEFAULT_TOKEN_FILE, envFor, tokenSource } from '../src/context.ts';
 import { run } from './run.ts';
 
 test('the default token file is for controllers of this host', () => {
@@ -28,6 +28,41 @@ test('the default token file is for controllers of this host', () => {
   for (const url of others) {
     assert.deepEqual(tokenSource(url, undefined, {}, undefined), { kind: 'none' }, url);
     assert.deepEqual(tokenSource(url, 'mine', {}, undefined), { kind: 'file', path: 'mine', optional: false });
+  }
+});
+
+test('a token of the environment is for the controller that stands beside it', () => {
+  const env = { MIRRORPLANE_URL: 'https://a.example', MIRRORPLANE_TOKEN: 'secret', MIRRORPLANE_TOKEN_FILE: 'file' };
+  const sourceFor = (url: string, more: object = {}) =>
+    tokenSource(url, undefined, envFor(url, { ...env, ...more }), undefined);
+  assert.deepEqual(sourceFor('https://a.example'), { kind: 'text', token: 'secret' });
+  assert.deepEqual(sourceFor('https://b.example'), { kind: 'none' });
+  assert.deepEqual(sourceFor('https://b.example', { MIRRORPLANE_TOKEN: '' }), { kind: 'none' }, 'nor its file');
+  assert.equal(sourceFor('http://127.0.0.1:7070').kind, 'file', 'that of this host');
+  assert.deepEqual(sourceFor('https://b.example', { MIRRORPLANE_URL: '' }), { kind: 'text', token: 'secret' });
+});
+
+test('nothing is sent by plain HTTP to another host, unless that is wanted', async () => {
+  // No test asks a name of this domain: it is reserved (RFC 6761).
+  const url = 'http://controller.invalid:7070';
+  const env = { MIRRORPLANE_TOKEN: 'secret' };
+  for (const command of [
+    ['domain', 'list'],
+    ['login', url],
+    ['auth', 'whoami'],
+  ]) {
+    const { code, stderr } = await run(['--url', url, ...command], { env });
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /is not encrypted: .* Use https:\/\/, or --insecure-http/);
+    assert.doesNotMatch(stderr, /cannot be reached/);
+  }
+  for (const [args, more] of [
+    [['--insecure-http'], {}],
+    [[], { MIRRORPLANE_INSECURE_HTTP: 'yes' }],
+  ] as const) {
+    const { stderr } = await run(['--url', url, ...args, 'domain', 'list'], { env: { ...env, ...more } });
+    assert.match(stderr, /warning: the connection to .* is not encrypted/);
+    assert.match(stderr, /cannot be reached/);
   }
 });
 

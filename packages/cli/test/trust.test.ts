@@ -16,13 +16,16 @@ describe('a command and a controller with TLS', () => {
   let authority: string;
   /** As openssl prints it: capitals with colons. */
   let fingerprint: string;
+  /** The whole line of openssl. */
+  let line: string;
 
   before(async () => {
     await controller.start('--log-level', 'info', '--listen', 'https://127.0.0.1:0');
     url = /https:\/\/127\.0\.0\.1:\d+/.exec(controller.log)![0];
     authority = join(controller.folder, 'data/ca.crt');
     const printed = execFileSync('openssl', ['x509', '-in', authority, '-noout', '-fingerprint', '-sha256']);
-    fingerprint = /=(.*)/.exec(String(printed))![1]!;
+    line = String(printed);
+    fingerprint = /=(.*)/.exec(line)![1]!;
   });
   after(() => controller.close());
 
@@ -36,6 +39,11 @@ describe('a command and a controller with TLS', () => {
     const ways: [string[], Record<string, string>?][] = [
       [['--fingerprint', logged!]],
       [['--fingerprint', fingerprint]],
+      [['--fingerprint', line]],
+      [['--fingerprint', line.toUpperCase()]],
+      [['--fingerprint', fingerprint.toLowerCase()]],
+      [['--fingerprint', logged!.toUpperCase()]],
+      [['--fingerprint', `SHA256:${logged},SHA-256 Fingerprint = ${fingerprint}`]],
       [['--fingerprint', `${'0'.repeat(64)},sha256:${logged}`]],
       [[], { MIRRORPLANE_FINGERPRINT: fingerprint }],
       [['--ca-file', authority]],
@@ -72,7 +80,11 @@ describe('a command and a controller with TLS', () => {
     const other = await list(['--url', `https://127.0.0.2:${port}`, '--fingerprint', fingerprint]);
     // Nobody listens on 127.0.0.2.
     assert.match(other.stderr, /nothing listens there/);
-    assert.equal((await list(['--url', `https://localhost:${port}`, '--fingerprint', fingerprint])).code, 0);
+    const named = ['--url', `https://localhost:${port}`, '--fingerprint', fingerprint];
+    assert.equal((await list([...named, '--token-file', controller.tokenFile])).code, 0);
+    const bound = await list(named);
+    assert.equal(bound.code, 6, 'the token of the environment is for the URL beside it');
+    assert.match(bound.stderr, /the token of the environment is for https:\/\/127/);
   });
 
   it('says which side speaks TLS, and which does not', async () => {

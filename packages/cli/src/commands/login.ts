@@ -26,9 +26,10 @@ interface Answer {
   info?: ApiTokenInfo;
 }
 
-/** The context for a controller that is named as an argument. */
+/** The context for a controller that may be named as an argument. A token of the environment is not for it. */
 function contextAt(url: string | undefined, command: Command): Context {
-  return contextOf(command, url === undefined ? process.env : { ...process.env, MIRRORPLANE_URL: url });
+  const { MIRRORPLANE_TOKEN: _, MIRRORPLANE_TOKEN_FILE: _file, ...env } = process.env;
+  return contextOf(command, url === undefined ? env : { ...env, MIRRORPLANE_URL: url });
 }
 
 /** Adds `login` and `logout`. */
