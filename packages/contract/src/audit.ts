@@ -91,6 +91,10 @@ export const AuditEntry = z
       description:
         'The fields that were changed, as they are now. A list is an object with `count`, and with `names` of some that are new (`added`: how many). Absent: it was deleted, or nothing was changed.',
     }),
+    unproven: z.enum(['older', 'foreign']).optional().meta({
+      description:
+        'older: the line was there before the chain began. foreign: the chain does not have the line: someone else has written or changed it, and "mirrorplane audit verify" says more. Absent: the entry is as the controller has written it.',
+    }),
     detail: z.string().optional().meta({
       description: 'For a look: what is looked at, and why; or why it has ended. For an enrolment: the join token.',
     }),
@@ -99,7 +103,7 @@ export const AuditEntry = z
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
 /** What a caller says of an entry. The log adds its number, the hash, and by default the time. */
-export type AuditDraft = Omit<AuditEntry, 'seq' | 'prev' | 'time'> & { time?: string };
+export type AuditDraft = Omit<AuditEntry, 'seq' | 'prev' | 'time' | 'unproven'> & { time?: string };
 
 /** Who has acted, and from where: the fields that every entry has. */
 export type AuditWho = Required<Pick<AuditEntry, 'actor' | 'actorKind' | 'address'>>;

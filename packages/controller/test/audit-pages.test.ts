@@ -1,17 +1,20 @@
 /** The audit log page by page: bounded reading, filters, and files that are full meanwhile. */
 import assert from 'node:assert/strict';
-import { appendFileSync, statSync } from 'node:fs';
+import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import test from 'node:test';
+import { hashOfLine } from '@mirrorplane/contract/audit-chain';
+import type { AuditLog } from '../src/audit/audit.ts';
 import { linesBackwards } from '../src/audit/lines.ts';
-import type { AuditPlace } from '../src/audit/reading.ts';
-import { openLog } from './audit-log.ts';
+import type { ChainPlace } from '../src/audit/reading.ts';
+import { openLog, TestHeads } from './audit-log.ts';
 import { Bench, temporaryFolder } from './harness.ts';
 
 const who = { actor: 'admin', address: 'unix', action: 'create', outcome: 'done' } as const;
 const entry = (revision: number) => ({ ...who, resource: `policies/p${revision}`, revision });
 const all = () => true;
+const p1 = 'policies/p1';
 
 async function linesOf(text: string | Buffer, folder: string): Promise<{ lines: string[]; bytes: number }> {
   const file = path.join(folder, 'lines');
@@ -53,7 +56,7 @@ test('pages go on where the last one ended, also when entries come and files are
     await log.append(entry(revision));
   }
   const found: (number | undefined)[] = [];
-  let after: AuditPlace | undefined;
+  let after: ChainPlace | undefined;
   for (let next = 61; ; next += 3) {
     const page = await log.page({ limit: 7, wanted: all, after });
     found.push(...page.entries.map(({ revision }) => revision));
@@ -138,7 +141,83 @@ test('the API filters by who, action, resource and time, pages with continue, an
     assert.equal(status, 400);
     assert.match(body.errors[0].message, message);
   }
-  const gone = Buffer.from(`${'0'.repeat(16)} 2`).toString('base64url');
+  const gone = Buffer.from(`${'0'.repeat(16)} 2 ${'0'.repeat(64)}`).toString('base64url');
   const { status, body } = await bench.get(`/api/v1/audit?continue=${gone}`);
   assert.deepEqual([status, body.code], [410, 'LIST_EXPIRED']);
+});
+
+/** Entries of all pages, by what they are. */
+async function standings(log: AuditLog): Promise<string[]> {
+  const found: string[] = [];
+  let after: ChainPlace | undefined;
+  do {
+    const page = await log.page({ limit: 2, wanted: all, after, since: Date.parse('2026-01-01') });
+    found.push(...page.entries.map(({ resource, unproven }) => `${resource} ${unproven ?? ''}`.trim()));
+    after = page.next;
+  } while (after);
+  return found.reverse();
+}
+
+test('marks lines that the controller has not written, whatever they say', async (t) => {
+  const file = path.join(temporaryFolder(t), 'audit.log');
+  const log = await openLog(file);
+  t.after(() => log.close());
+  const text = (made: object) => `${JSON.stringify({ time: new Date().toISOString(), ...who, ...made })}\n`;
+  const p = (revision: number) => `policies/p${revision}`;
+  await log.append(entry(1));
+  appendFileSync(file, text({ resource: 'made/up' }));
+  await log.append(entry(2));
+  // The number and the hash of the line before it are right, and it says itself that it is good.
+  const last = readFileSync(file, 'utf8').trimEnd().split('\n').at(-1)!;
+  const { seq } = JSON.parse(last);
+  appendFileSync(file, text({ seq, prev: hashOfLine(last), resource: 'made/chained', unproven: 'older' }));
+  // A time that is long ago does not end a search.
+  appendFileSync(file, text({ resource: 'made/old', time: '2020-01-01T00:00:00Z' }));
+  appendFileSync(file, `${readFileSync(file, 'utf8').split('\n')[1]}\n`);
+  await log.append(entry(3));
+  assert.deepEqual(await standings(log), [
+    p(1),
+    'made/up foreign',
+    p(2),
+    'made/chained foreign',
+    'made/old foreign',
+    `${p(1)} foreign`,
+    p(3),
+  ]);
+});
+
+test('behind a line that was changed or removed, entries are not marked from the next signature on', async (t) => {
+  for (const change of ['changed', '']) {
+    const file = path.join(temporaryFolder(t), 'audit.log');
+    const heads = new TestHeads();
+    for (const revision of [1, 2, 3]) {
+      const log = await openLog(file, { heads });
+      await log.append(entry(revision));
+      await log.close();
+    }
+    const log = await openLog(file, { heads });
+    t.after(() => log.close());
+    const lines = readFileSync(file, 'utf8').split('\n');
+    const at = lines.findIndex((line) => line.includes('/p2"'));
+    lines.splice(at, 1, ...(change ? [lines[at]!.replace('/p2', `/${change}`)] : []));
+    writeFileSync(file, lines.join('\n'));
+    const expected = [p1, ...(change ? [`policies/${change} foreign`] : []), 'policies/p3'];
+    assert.deepEqual(await standings(log), expected);
+  }
+});
+
+test('entries before the chain are older, and lines before a log that began with its chain are foreign', async (t) => {
+  const made = `${JSON.stringify({ time: '2026-01-02T00:00:00Z', ...who, resource: 'older/1' })}\n`;
+  const file = path.join(temporaryFolder(t), 'audit.log');
+  writeFileSync(file, made, { mode: 0o600 });
+  const log = await openLog(file);
+  t.after(() => log.close());
+  await log.append(entry(1));
+  assert.deepEqual(await standings(log), ['older/1 older', p1]);
+  const other = path.join(temporaryFolder(t), 'audit.log');
+  const begun = await openLog(other);
+  t.after(() => begun.close());
+  await begun.append(entry(1));
+  writeFileSync(`${other}.7`, made);
+  assert.deepEqual(await standings(begun), ['older/1 foreign', p1]);
 });

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { type Context, contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
 import { integerUpTo, moment } from '../options.ts';
-import { auditTable } from '../output/audit.ts';
+import { auditTable, unprovenNote } from '../output/audit.ts';
 import { show } from '../output/render.ts';
 import { addAuditVerify } from './audit-verify.ts';
 
@@ -46,6 +46,10 @@ export function addAuditCommands(program: Command): void {
       const context = contextOf(command);
       const items = await list(context, options);
       show(context, { items }, () => auditTable(items, context));
+      const note = unprovenNote(items);
+      if (note !== undefined) {
+        context.note(note);
+      }
     });
 
   noun

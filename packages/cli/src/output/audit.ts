@@ -21,7 +21,7 @@ export function auditTable(entries: readonly AuditEntry[], { color, wide }: { co
     entry.address,
     entry.action,
     entry.resource,
-    { text: outcomeText(entry), style: OUTCOME_STYLES[entry.outcome] },
+    { text: outcomeText(entry), style: entry.unproven === 'foreign' ? 'red' : OUTCOME_STYLES[entry.outcome] },
     entry.code ?? '-',
     ...(wide
       ? [String(entry.seq ?? '-'), changesText(entry.before), changesText(entry.after), entry.detail ?? '-']
@@ -34,8 +34,17 @@ export function auditTable(entries: readonly AuditEntry[], { color, wide }: { co
   );
 }
 
-function outcomeText({ outcome, count }: AuditEntry): string {
-  return count === undefined ? outcome : `${outcome} (${count})`;
+function outcomeText({ outcome, count, unproven }: AuditEntry): string {
+  const text = count === undefined ? outcome : `${outcome} (${count})`;
+  return unproven === 'foreign' ? `${text}, not of the log` : text;
+}
+
+/** What is to be known of entries that the chain does not have. Undefined: nothing. */
+export function unprovenNote(entries: readonly AuditEntry[]): string | undefined {
+  const foreign = entries.filter(({ unproven }) => unproven === 'foreign').length;
+  return foreign === 0
+    ? undefined
+    : `warning: the controller has not written ${foreign} of these entries as they are (OUTCOME: not of the log): run "mirrorplane audit verify"\n`;
 }
 
 /** Changed fields: `percent=5 sources=2 (added 1): db-1/0`. */

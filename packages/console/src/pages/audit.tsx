@@ -149,7 +149,7 @@ const OUTCOMES = {
 } as const;
 
 function EntryRow({ entry }: { entry: AuditEntry }): ReactNode {
-  const { time, actor, actorKind, address, action, resource, outcome, code, count } = entry;
+  const { time, actor, actorKind, address, action, resource, outcome, code, count, unproven } = entry;
   const [tone, sign] = OUTCOMES[outcome];
   return (
     <tr>
@@ -172,7 +172,13 @@ function EntryRow({ entry }: { entry: AuditEntry }): ReactNode {
         <Mark tone={tone} sign={sign}>
           {t.outcomes[outcome]}
         </Mark>{' '}
-        {code !== undefined && <Data>{code}</Data>} {count !== undefined && t.times(count)}
+        {code !== undefined && <Data>{code}</Data>} {count !== undefined && t.times(count)}{' '}
+        {unproven === 'foreign' && (
+          <Mark tone="bad" sign="!">
+            {t.unproven.foreign}
+          </Mark>
+        )}
+        {unproven === 'older' && <span className="quiet">{t.unproven.older}</span>}
       </td>
       <td>
         <AuditChanges {...entry} />

@@ -477,6 +477,7 @@ export const en = {
       fault: (fault: string, at: string) => `Not as it was written: ${fault}. Checked at ${at}.`,
       signed: (signed: number, last: number) => `Signed up to entry ${signed} of ${last}.`,
     },
+    unproven: { older: 'older than the chain', foreign: 'not of the log: the controller has not written it so' },
     outcomes: { done: 'done', unchanged: 'nothing to change', refused: 'refused', failed: 'failed' },
   },
   edge: {

@@ -10,6 +10,7 @@ import { type ChainEnd, type CheckpointDetails, checkpointLine, entryLine, type 
 import { findEnd } from './end.ts';
 import { Failure } from './failure.ts';
 import { AuditFiles, type LogFile } from './files.ts';
+import { Backwards } from './proven.ts';
 import { type AuditPage, type AuditSearch, firstLineOf, type OpenFile, openFrom, readPage } from './reading.ts';
 import { FILE_BYTES, fileMs, KEEP_BYTES, type Retention, surplusOf } from './retention.ts';
 import { sealsOf } from './seal.ts';
@@ -145,7 +146,7 @@ export class AuditLog {
     }
     const key = ({ revision, action, resource }: Pick<AuditEntry, 'revision' | 'action' | 'resource'>) =>
       `${revision} ${action} ${resource}`;
-    const done = (await this.read(RECOVER_LINES)).filter(({ outcome }) => outcome === 'done');
+    const done = (await this.read(RECOVER_LINES)).filter(({ outcome, unproven }) => outcome === 'done' && !unproven);
     const written = new Set(done.map(key));
     for (const { events: _, ...entry } of unaudited) {
       if (!written.has(key(entry))) {
@@ -165,7 +166,9 @@ export class AuditLog {
    */
   async page(search: AuditSearch): Promise<AuditPage> {
     await this.#serial.settled();
-    return readPage(() => this.#files.list(), search);
+    const { seq, hash } = this.#end;
+    const chain = new Backwards(search.after?.next ?? hash, seq, auditKeys(this.#options.signer.pem));
+    return readPage(() => this.#files.list(), search, chain);
   }
 
   /** Calls `listener` with lines that were written. Returns the function that ends this. */

@@ -5,11 +5,14 @@ import { AuditEntry } from '@mirrorplane/contract';
 import { LineSplitter } from '@mirrorplane/contract/audit-lines';
 import type { LogFile } from './files.ts';
 import { linesBackwards } from './lines.ts';
+import type { Backwards } from './proven.ts';
 
 /** The most bytes that are read for one answer, whatever is looked for. */
 const MAX_READ_BYTES = 8 << 20;
 /** Milliseconds by which an entry may be older than the one before it: it was added by a later start. */
 const LATE_MS = 10 * 60 * 1000;
+/** What is written of an entry. */
+const WRITTEN = AuditEntry.omit({ unproven: true });
 /** Bytes of a file that are enough to read the number of its first line. */
 const HEAD_BYTES = 256;
 /** Bytes that are read at once. */
@@ -23,12 +26,18 @@ export interface AuditPlace {
   at: number;
 }
 
+/** A place, and what the chain has before it. */
+export interface ChainPlace extends AuditPlace {
+  /** SHA-256 of the line of the chain that is next. */
+  next: string;
+}
+
 /** What is looked for. */
 export interface AuditSearch {
   limit: number;
   wanted: (entry: AuditEntry) => boolean;
   /** Only entries that were written before this place. */
-  after?: AuditPlace | undefined;
+  after?: ChainPlace | undefined;
   /** Nothing older is wanted, milliseconds since 1970. */
   since?: number | undefined;
 }
@@ -37,7 +46,7 @@ export interface AuditSearch {
 export interface AuditPage {
   entries: AuditEntry[];
   /** Where the search ended. Left out: there is nothing more. */
-  next?: AuditPlace;
+  next?: ChainPlace;
   /** The place where it should have begun is in no file any more. */
   isGone?: boolean;
 }
@@ -46,23 +55,27 @@ export interface AuditPage {
  * Entries in descending order of time, and where the search ended. One page reads a bounded part of
  * the files, so it may have fewer entries than `limit`, and still not be the last one.
  * @param list the files, the newest first. It is called again while files change
+ * @param chain knows the end of the chain, or what it has before `after`
  */
 export async function readPage(
   list: () => readonly LogFile[],
   { limit, wanted, after, since }: AuditSearch,
+  chain: Backwards,
 ): Promise<AuditPage> {
   const entries: AuditEntry[] = [];
   const search = { bytes: 0, isFound: after === undefined };
   for await (const { text, place } of newestFirst(list, after, search)) {
-    const entry = parseEntry(text);
-    if (entry && since !== undefined && Date.parse(entry.time) < since - LATE_MS) {
+    const standing = chain.judge(text);
+    const entry = standing === 'newer' ? undefined : parseEntry(text);
+    // Of a line that is not of the chain nothing is believed.
+    if (entry && standing !== 'foreign' && since !== undefined && Date.parse(entry.time) < since - LATE_MS) {
       break;
     }
     if (entry && wanted(entry)) {
-      entries.push(entry);
+      entries.push(standing === 'proven' ? entry : { ...entry, unproven: standing as Unproven });
     }
     if (entries.length === limit || search.bytes > MAX_READ_BYTES) {
-      return { entries, next: place };
+      return { entries, next: { ...place, next: chain.next } };
     }
   }
   return { entries, ...(!search.isFound && { isGone: true }) };
@@ -201,10 +214,12 @@ async function digestOf(file: FileHandle): Promise<string> {
     .slice(0, 16);
 }
 
+type Unproven = NonNullable<AuditEntry['unproven']>;
+
 /** An entry. Undefined: the line is a checkpoint, or damaged. */
 function parseEntry(line: string): AuditEntry | undefined {
   try {
-    return AuditEntry.parse(JSON.parse(line));
+    return WRITTEN.parse(JSON.parse(line));
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** /api/v1/audit */
 import { AuditEntry } from '@mirrorplane/contract';
 import * as z from 'zod';
-import type { AuditPlace } from '../audit/reading.ts';
+import type { ChainPlace } from '../audit/reading.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import { filterOf, isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
@@ -51,7 +51,7 @@ const Query = z.strictObject({
     .max(1000)
     .default(100)
     .meta({ description: 'Largest number of entries, 1 to 1000.' }),
-  continue: z.string().max(128).optional().meta({
+  continue: z.string().max(192).optional().meta({
     description: '`continue` of the previous page. The other parameters have to stay the same.',
   }),
 });
@@ -68,20 +68,21 @@ const AuditList = z.object({
     }),
 });
 
-function textOf({ file, at }: AuditPlace): string {
-  return Buffer.from(`${file} ${at}`).toString('base64url');
+function textOf({ file, at, next }: ChainPlace): string {
+  return Buffer.from(`${file} ${at} ${next}`).toString('base64url');
 }
 
 /** @throws ProblemError where it is no place */
-function placeOf(text: string): AuditPlace {
-  const [, file, at] = /^([0-9a-f]{16}) (\d{1,15})$/.exec(Buffer.from(text, 'base64url').toString()) ?? [];
-  if (file === undefined || at === undefined) {
+function placeOf(text: string): ChainPlace {
+  const place = /^([0-9a-f]{16}) (\d{1,15}) ([0-9a-f]{64}|)$/;
+  const [, file, at, next] = place.exec(Buffer.from(text, 'base64url').toString()) ?? [];
+  if (file === undefined || at === undefined || next === undefined) {
     refuseField(
       'continue',
       '"continue" is not a position in the log: remove it, or send `continue` of the previous page',
     );
   }
-  return { file, at: Number(at) };
+  return { file, at: Number(at), next };
 }
 
 export const auditRoutes: Route[] = [
