@@ -140,6 +140,7 @@ export class SimulatedNode {
     this.#sync.on('program', (program) => this.#agent.take(program));
     this.#sync.on('eventsTaken', (taken) => events.taken(taken));
     this.#sync.on('countersSaved', (saved) => this.#agent.countersSaved(saved));
+    this.#sync.on('reporting', (reporting) => this.#agent.report(reporting));
     this.#agent.connect(observed(this.#sync, sends));
   }
 

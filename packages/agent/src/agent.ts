@@ -1,5 +1,5 @@
 /** The agent's loop: program and devices become the state of the data path. */
-import type { AgentMessage, CaptureStatus, CounterReading, NodeProgram } from '@mirrorplane/contract';
+import type { AgentMessage, CaptureStatus, CounterReading, NodeProgram, ReportingMessage } from '@mirrorplane/contract';
 import type { AgentParts } from './agent-parts.ts';
 import { CurrentProgram } from './current-program.ts';
 import { Announcer } from './discovery/announce.ts';
@@ -22,7 +22,7 @@ import { erspanAddresses, reconcile, senderAddresses } from './reconcile/reconci
 import type { Reconciled } from './reconcile/surroundings.ts';
 import { type ControllerLink, Reporter } from './reporter.ts';
 
-/** Milliseconds between two reports of counters. */
+/** Milliseconds between two reports of counters, unless the controller asks for fewer. */
 const COUNTER_INTERVAL_MS = 1000;
 
 /** One agent. It works in passes: read devices and program, compute the state, apply it, report. */
@@ -105,6 +105,11 @@ export class Agent {
    */
   countersSaved(reading: CounterReading): void {
     this.#reporter.countersSaved(reading);
+  }
+
+  /** The controller says how to report on this connection. */
+  report(reporting: ReportingMessage): void {
+    this.#reporter.report(reporting);
   }
 
   /** Resolves when no pass is running or due. */

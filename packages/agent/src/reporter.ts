@@ -9,7 +9,10 @@ import {
   type DeviceBudget,
   type Hello,
   MAX_BUDGETS,
+  MAX_CAPTURE_STATUSES,
+  MAX_DEVICES,
   type NodeProblem,
+  type ReportingMessage,
   type StatusMessage,
   SYNC_PROTOCOL,
   type TrafficReport,
@@ -18,7 +21,12 @@ import type { Datapath } from './datapath/datapath.ts';
 import type { NodeDevice } from './discovery/devices.ts';
 import type { UnderlayState } from './discovery/underlay.ts';
 import type { Logger } from './log.ts';
+import { ToldCounters } from './told-counters.ts';
+import { ToldRows } from './told-rows.ts';
 import type { TrafficReader } from './traffic-reader.ts';
+
+/** Milliseconds by which a timer of a second may come early. */
+const EARLY_MS = 500;
 
 /** The part of the sync client that the agent needs. */
 export interface ControllerLink {
@@ -57,8 +65,18 @@ export class Reporter {
   #devices: readonly NodeDevice[] = [];
   /** Undefined until a program has been carried out. */
   #outcome: Outcome | undefined;
-  #sentInventory = '';
-  #sentStatus = '';
+  /** What was told on this connection. */
+  readonly #told = {
+    devices: new ToldRows<Device>(({ ifindex }) => String(ifindex), MAX_DEVICES),
+    captures: new ToldRows<CaptureStatus>(({ capture }) => capture, MAX_CAPTURE_STATUSES),
+    counters: new ToldCounters(),
+    underlay: '',
+    outcome: '',
+  };
+  /** How the controller wants reports on this connection. Undefined: whole, and counters every second. */
+  #reporting: ReportingMessage | undefined;
+  /** When counters are due, milliseconds of the monotonic clock. */
+  #countersDue = 0;
   #counting = false;
   /** New for each run of the agent. */
   readonly #run = randomUUID();
@@ -83,50 +101,59 @@ export class Reporter {
     this.#outcome = outcome;
   }
 
-  /** The first messages on every connection. */
+  /** The first messages on every connection. Nothing has been told on it. */
   greeting(): AgentMessage[] {
-    const [inventory, status] = [this.#inventory(), this.#status()];
-    this.#sentInventory = JSON.stringify(inventory);
-    this.#sentStatus = JSON.stringify(status);
-    this.#parts.traffic?.reset();
-    return [this.#hello(), inventory, ...(status === undefined ? [] : [status])];
+    const { devices, captures, counters } = this.#told;
+    for (const told of [devices, captures, counters, this.#parts.traffic]) {
+      told?.forget();
+    }
+    this.#reporting = undefined;
+    this.#countersDue = 0;
+    return [this.#hello(), this.#inventory(), this.#status()].filter((message) => message !== undefined);
+  }
+
+  /** The controller says how to report on this connection. */
+  report(reporting: ReportingMessage): void {
+    const isSooner = reporting.counterIntervalMs < (this.#reporting?.counterIntervalMs ?? 0);
+    this.#reporting = reporting;
+    if (reporting.whole) {
+      this.#told.counters.forget();
+    }
+    if (reporting.whole || isSooner) {
+      this.#countersDue = 0;
+    }
   }
 
   /** Sends the devices if they have changed since they were last sent. */
   sendInventory(): void {
-    const message = this.#inventory();
-    const text = JSON.stringify(message);
-    if (text === this.#sentInventory || !this.#link?.connected) {
-      return;
-    }
-    this.#sentInventory = text;
-    this.#link.send(message);
+    this.#sendNews(() => this.#inventory());
   }
 
   /** Sends the outcome of the program if it has changed since it was last sent. */
   sendStatus(): void {
-    const message = this.#status();
-    const text = JSON.stringify(message);
-    if (message === undefined || text === this.#sentStatus || !this.#link?.connected) {
-      return;
-    }
-    this.#sentStatus = text;
-    this.#link.send(message);
+    this.#sendNews(() => this.#status());
   }
 
-  /** Reads and sends all counters, if a program is in force and the connection is not congested. */
+  /**
+   * Reads the counters and sends those that have changed, if they are due, a program is in force and
+   * the connection is not congested.
+   */
   async sendCounters(): Promise<void> {
-    const nothing = this.#counting || this.#outcome?.revision === undefined;
+    const now = performance.now();
+    const nothing = this.#counting || this.#outcome?.revision === undefined || now < this.#countersDue;
     if (nothing || !this.#link?.connected || this.#link.congested) {
       return;
     }
     this.#counting = true;
     try {
+      // Asked once a second, by a timer that may come a little early.
+      this.#countersDue = now + (this.#reporting?.counterIntervalMs ?? 0) - EARLY_MS;
       const reading = { run: this.#run, readAt: performance.now() };
-      const report = await this.#parts.datapath.counters();
+      const all = await this.#parts.datapath.counters();
       const budgets = this.#parts.throttle?.budgets.slice(0, MAX_BUDGETS) ?? [];
       const traffic = await this.#traffic(reading.readAt);
       const more = { ...(budgets.length > 0 && { budgets }), ...(traffic && { traffic }) };
+      const report = this.#told.counters.tell(all, this.#reporting !== undefined);
       this.#link.send({ type: 'counters', reading, report, ...more });
     } catch (error) {
       this.#parts.log.warn({ err: error }, 'counters could not be read');
@@ -169,22 +196,47 @@ export class Reporter {
       agentVersion: version,
       kernel: release(),
       hook: datapath.hookKind(),
+      differences: true,
       ...(underlay !== undefined && { underlay }),
       ...(appliedRevision !== undefined && { appliedRevision }),
     };
   }
 
-  #inventory(): AgentMessage {
-    const underlay = this.#underlay?.underlay;
-    const devices = this.#devices.map(({ ethernet: _, reversed: __, expected: ___, ...device }): Device => device);
-    return { type: 'inventory', ...(underlay !== undefined && { underlay }), devices };
+  /** Something has changed here: its counts are of interest, too. */
+  #sendNews(make: () => AgentMessage | undefined): void {
+    const message = this.#link?.connected ? make() : undefined;
+    if (message !== undefined) {
+      this.#countersDue = 0;
+      this.#link?.send(message);
+    }
   }
 
+  /** Undefined: nothing has changed. */
+  #inventory(): AgentMessage | undefined {
+    const underlay = this.#underlay?.underlay;
+    const all = this.#devices.map(({ ethernet: _, reversed: __, expected: ___, ...device }): Device => device);
+    const { rows, gone, isNews } = this.#told.devices.tell(all, this.#reporting !== undefined);
+    const before = this.#told.underlay;
+    this.#told.underlay = JSON.stringify(underlay) ?? '';
+    if (!isNews && before === this.#told.underlay) {
+      return undefined;
+    }
+    const ended = gone && { gone: gone.map(Number) };
+    return { type: 'inventory', ...(underlay !== undefined && { underlay }), devices: rows, ...ended };
+  }
+
+  /** Undefined: nothing has changed, or no program has been carried out. */
   #status(): StatusMessage | undefined {
     if (this.#outcome === undefined) {
       return undefined;
     }
-    const { revision, captures, problems } = this.#outcome;
-    return { type: 'status', appliedRevision: revision ?? 0, captures: [...captures], problems: [...problems] };
+    const { revision: appliedRevision = 0, captures, problems } = this.#outcome;
+    const { rows, gone, isNews } = this.#told.captures.tell(captures, this.#reporting !== undefined);
+    const before = this.#told.outcome;
+    this.#told.outcome = JSON.stringify([appliedRevision, problems]);
+    if (!isNews && before === this.#told.outcome) {
+      return undefined;
+    }
+    return { type: 'status', appliedRevision, captures: rows, problems: [...problems], ...(gone && { gone }) };
   }
 }

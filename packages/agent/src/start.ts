@@ -225,6 +225,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       sync.on('program', (program) => agent.take(program));
       sync.on('eventsTaken', (taken) => events.taken(taken));
       sync.on('countersSaved', (saved) => agent.countersSaved(saved));
+      sync.on('reporting', (reporting) => agent.report(reporting));
       sync.on('tests', (tests) => agent.probes.take(tests));
       sync.on('certificate', (certificate) => renewal.take(certificate));
       sync.on('authority', (authorities) => renewal.follow(authorities));

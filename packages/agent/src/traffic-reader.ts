@@ -42,7 +42,7 @@ export class TrafficReader {
   }
 
   /** Nothing has been told yet, because the connection is a new one. */
-  reset(): void {
+  forget(): void {
     this.#told = new Map();
     this.#readAt = Number.NEGATIVE_INFINITY;
   }

@@ -67,7 +67,7 @@ test('tells only what has changed, every two seconds, and all of it to a new con
   all.set(2, read(1, 2));
   assert.deepEqual(await told(2000), [2]);
   assert.deepEqual(await told(4000), [], 'a report without devices says that none has changed');
-  traffic.reset();
+  traffic.forget();
   assert.deepEqual(await told(5000), [5, 2]);
   all.delete(5);
   assert.deepEqual(await told(7000), []);

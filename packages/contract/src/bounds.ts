@@ -21,6 +21,8 @@ export const MAX_DEVICES = 16_384;
  * for them.
  */
 export const MAX_CAPTURE_STATUSES = 16_384;
+/** Items that a difference says are gone. Beyond it, an agent sends the whole report. */
+export const MAX_GONE = 1024;
 /** Problems that one node reports at a time. */
 export const MAX_PROBLEMS = 1024;
 /** Senders in one node's report of refused packets. More than the other nodes of any cluster. */

@@ -3,7 +3,17 @@
  * newest of a type wins.
  */
 import * as z from 'zod';
-import { boundedList, Id, MAX_BUDGETS, MAX_CAPTURE_STATUSES, MAX_DEVICES, MAX_PROBLEMS, Text, Word } from './bounds.ts';
+import {
+  boundedList,
+  Id,
+  MAX_BUDGETS,
+  MAX_CAPTURE_STATUSES,
+  MAX_DEVICES,
+  MAX_GONE,
+  MAX_PROBLEMS,
+  Text,
+  Word,
+} from './bounds.ts';
 import { AuthorityMessage, CertificateMessage, CertificateStoredMessage, RenewMessage } from './certificates.ts';
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
@@ -58,6 +68,10 @@ export const Hello = z.object({
   trusts: boundedList(Word, MAX_TRUSTED).optional().meta({
     description: 'Authorities that the agent trusts: SHA-256 of their certificates (DER), hex.',
   }),
+  differences: z.literal(true).optional().meta({
+    description:
+      'The agent reports differences where the controller asks for them. Absent: it is of an earlier version.',
+  }),
 });
 export type Hello = z.infer<typeof Hello>;
 
@@ -71,11 +85,17 @@ export const AnyHello = z.object({ type: z.literal('hello'), protocol: z.number(
  */
 const more = z.literal(true).optional();
 
-/** All devices of the node. Sent after hello and after every change. */
+/**
+ * All devices of the node. Sent after hello and after every change. With `gone` it is a difference:
+ * `devices` are those that are new or have changed since the last report on this connection.
+ */
 export const InventoryMessage = z.object({
   type: z.literal('inventory'),
   underlay: Underlay.optional(),
   devices: boundedList(Device, MAX_DEVICES),
+  gone: boundedList(z.number().int().positive(), MAX_GONE).optional().meta({
+    description: 'Devices that are there no more, by ifindex. Absent: the report is whole.',
+  }),
   more,
 });
 export type InventoryMessage = z.infer<typeof InventoryMessage>;
@@ -103,12 +123,19 @@ export const NodeProblem = z.object({
 });
 export type NodeProblem = z.infer<typeof NodeProblem>;
 
-/** What the kernel of the node runs now. Sent after every pass. */
+/**
+ * What the kernel of the node runs now. Sent after every pass that changes it. With `gone` it is a
+ * difference: `captures` are those that are new or have changed since the last report on this
+ * connection. Problems are always whole.
+ */
 export const StatusMessage = z.object({
   type: z.literal('status'),
   appliedRevision: Revision,
   captures: boundedList(CaptureStatus, MAX_CAPTURE_STATUSES),
   problems: boundedList(NodeProblem, MAX_PROBLEMS),
+  gone: boundedList(Id, MAX_GONE).optional().meta({
+    description: 'Captures that are there no more, by id. Absent: the report is whole.',
+  }),
   more,
 });
 export type StatusMessage = z.infer<typeof StatusMessage>;
@@ -125,8 +152,9 @@ export const CounterReading = z.object(reading);
 export type CounterReading = z.infer<typeof CounterReading>;
 
 /**
- * Sent every second. A message without `reading` is not acknowledged. A large report is divided
- * into several messages. Each of them counts as a report, and the last one has the reading.
+ * Sent every second, or as often as `ReportingMessage` says. What it does not mention has not changed.
+ * A message without `reading` is not acknowledged. A large report is divided into several messages.
+ * Each of them counts as a report, and the last one has the reading.
  */
 export const CountersMessage = z.object({
   type: z.literal('counters'),
@@ -178,6 +206,20 @@ export type ProgramMessage = z.infer<typeof ProgramMessage>;
 export const CountersSavedMessage = z.object({ type: z.literal('countersSaved'), ...reading });
 export type CountersSavedMessage = z.infer<typeof CountersSavedMessage>;
 
+/** Bounds of the time between two reports of counters, milliseconds. */
+export const COUNTER_INTERVAL_MS = { least: 1000, most: 5000 } as const;
+
+/**
+ * How the agent reports from now on: differences to what it has told on this connection. Sent after
+ * the hello of an agent that can (`differences`), and when something of it changes.
+ */
+export const ReportingMessage = z.object({
+  type: z.literal('reporting'),
+  counterIntervalMs: z.number().int().min(COUNTER_INTERVAL_MS.least).max(COUNTER_INTERVAL_MS.most),
+  whole: z.literal(true).optional().meta({ description: 'The next counters are whole, once.' }),
+});
+export type ReportingMessage = z.infer<typeof ReportingMessage>;
+
 /** A look that a node shall carry out. */
 export const LookOrder = z.object({
   id: z.string(),
@@ -203,6 +245,7 @@ export const ControllerMessage = z.discriminatedUnion('type', [
   ProgramMessage,
   EventsTakenMessage,
   CountersSavedMessage,
+  ReportingMessage,
   TestsMessage,
   LooksMessage,
   CertificateMessage,

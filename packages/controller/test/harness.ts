@@ -22,6 +22,7 @@ import {
   type NodeProgram,
   type Problem,
   parseJoinToken,
+  type ReportingMessage,
   type TestsMessage,
 } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
@@ -271,6 +272,8 @@ export class TestAgent {
   readonly tests: TestsMessage[] = [];
   /** Readings of counters that the controller has saved. */
   readonly countersSaved: CounterReading[] = [];
+  /** How it was asked to report. */
+  readonly reporting: ReportingMessage[] = [];
   /** Lists of looks that came. */
   readonly looks: LookOrder[][] = [];
   /** Certificates that the controller has sent. */
@@ -301,6 +304,8 @@ export class TestAgent {
         this.certificates.push(message);
       } else if (message.type === 'authority') {
         this.authorities.push(message);
+      } else if (message.type === 'reporting') {
+        this.reporting.push(message);
       } else {
         this.countersSaved.push({ run: message.run, readAt: message.readAt });
       }

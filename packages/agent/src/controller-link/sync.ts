@@ -15,6 +15,7 @@ import {
   type LookOrder,
   type NodeProgram,
   REFUSED_HEADER,
+  type ReportingMessage,
   type TestsMessage,
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
@@ -37,6 +38,8 @@ interface SyncEvents {
   dismissed: [];
   /** The controller has saved totals that include counters of this agent. */
   countersSaved: [CountersSavedMessage];
+  /** How to report on this connection. */
+  reporting: [ReportingMessage];
   /** All looks that this node shall have. */
   looks: [LookOrder[]];
   connected: [];
@@ -233,6 +236,8 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       this.emit('eventsTaken', message.data);
     } else if (message.data.type === 'looks') {
       this.emit('looks', message.data.looks);
+    } else if (message.data.type === 'reporting') {
+      this.emit('reporting', message.data);
     } else {
       this.emit('countersSaved', message.data);
     }

@@ -118,7 +118,7 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
   }
 
   /**
-   * @param refuse called for each refused count
+   * @param refuse called for each refused count, and for each that cannot be judged yet
    * @param judge left out: everything is accepted
    * @param grown called for each accepted report, with the one before; left out where counting began again
    */
@@ -126,7 +126,7 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
     reports: readonly R[],
     newEpoch: boolean,
     judge: { owns: (report: R) => boolean | 'unknown'; seconds: CounterJudge['seconds'] } | undefined,
-    refuse: (why: RefusedCount, id: string) => void,
+    refuse: (why: RefusedCount | undefined, id: string) => void,
     grown: (report: R, before?: R) => void,
   ): void {
     if (newEpoch) {
@@ -139,9 +139,7 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
       const total = this.#totals.get(id);
       const owns = total || !judge ? true : judge.owns(report);
       if (owns !== true) {
-        if (owns === false) {
-          refuse('foreign', id);
-        }
+        refuse(owns === false ? 'foreign' : undefined, id);
         continue;
       }
       const next = flatten(report);
@@ -244,6 +242,8 @@ export class CounterTotals {
   #grown: Grown = new Map();
   /** True if a report was accepted since the last `save`. */
   changed = false;
+  /** True if the last report had counts that were not taken over. A difference does not repeat them. */
+  isIncomplete = false;
 
   /**
    * Adds a report. Parts that the report no longer mentions keep their last counts.
@@ -252,7 +252,12 @@ export class CounterTotals {
    */
   take(report: CounterReport, judge?: CounterJudge): RefusedCounts {
     const refused: RefusedCounts = new Map();
-    const refuse = (why: RefusedCount, example: string) => {
+    this.isIncomplete = false;
+    const refuse = (why: RefusedCount | undefined, example: string) => {
+      this.isIncomplete ||= why === undefined || why === 'foreign';
+      if (why === undefined) {
+        return;
+      }
       refused.set(why, { example, count: (refused.get(why)?.count ?? 0) + 1 });
     };
     const judgeOf = (kind: Counted) =>

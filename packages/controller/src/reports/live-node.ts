@@ -91,7 +91,7 @@ export interface KeptNode extends Said {
 export type LiveNode = Readonly<
   Omit<KeptNode, 'counters' | 'forged' | 'readings' | 'former' | 'grown' | 'traffic' | 'steadyTimes'>
 > & {
-  readonly counters: Pick<CounterTotals, 'sums' | 'previous'>;
+  readonly counters: Pick<CounterTotals, 'sums' | 'previous' | 'isIncomplete'>;
   readonly forged: Pick<ForgedCopies, 'problem'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;

@@ -72,9 +72,8 @@ export class NodeCounters {
     if (reading === undefined) {
       return;
     }
-    const senders = new Map([...this.#nodes.all.values()].map((node) => [node.underlay?.address, node]));
     const isCurrent = (address: string) => {
-      const sender = senders.get(address);
+      const sender = [...this.#nodes.all.values()].find(({ underlay }) => underlay?.address === address);
       return sender?.connected === true && sender.appliedRevision === newest(sender.name);
     };
     this.#nodes.get(name)?.forged.take(report, isCurrent, this.#nodes.now());

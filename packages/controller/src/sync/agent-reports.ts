@@ -5,8 +5,10 @@ import {
   type CountersMessage,
   type EventsMessage,
   type Hello,
+  type InventoryMessage,
   type LookRefusal,
   type RenewMessage,
+  type StatusMessage,
   sourceOfCapture,
   type TestReportMessage,
   type Underlay,
@@ -14,9 +16,11 @@ import {
 import type { Logger } from '@mirrorplane/daemon';
 import type { EventsFromAgents } from '../events/events-from-agents.ts';
 import type { EventObserver } from '../events/observer.ts';
+import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { MessageParts } from './message-parts.ts';
+import { ReportLists } from './report-lists.ts';
 
 /**
  * Inventories of a node that ask for planning at once, and in each second after that; others wait
@@ -56,6 +60,7 @@ interface AgentReportsParts {
 export class AgentReports {
   readonly #parts: AgentReportsParts;
   readonly #messages = new MessageParts();
+  readonly #lists = new ReportLists();
   readonly #inventories = new TokenBucket(INVENTORIES);
   #planning: NodeJS.Timeout | undefined;
 
@@ -84,18 +89,12 @@ export class AgentReports {
       return message.problem;
     }
     if (message.type === 'inventory') {
-      live.inventory(name, message, underlay);
-      if (node.dirty) {
-        this.#plan();
-      }
-    } else if (message.type === 'status') {
-      const captures = message.captures.filter(({ capture }) => isOwn(capture, name, live));
-      const isNews = live.status(name, { ...message, captures }, host.policyNames);
-      host.observer.reported(name);
-      if (isNews) {
-        host.onConfirmed();
-      }
-    } else if (message.type === 'events') {
+      return this.#inventory(message, node, underlay);
+    }
+    if (message.type === 'status') {
+      return this.#status(message);
+    }
+    if (message.type === 'events') {
       void this.#keep(message);
     } else if (message.type === 'testReport') {
       host.onTestReport(message);
@@ -111,6 +110,33 @@ export class AgentReports {
 
   close(): void {
     clearTimeout(this.#planning);
+  }
+
+  #inventory(message: InventoryMessage, node: LiveNode, underlay: Underlay | undefined): string | undefined {
+    const whole = this.#lists.inventory(message);
+    if ('problem' in whole) {
+      return whole.problem;
+    }
+    this.#parts.host.live.inventory(node.name, whole, underlay);
+    if (node.dirty) {
+      this.#plan();
+    }
+    return undefined;
+  }
+
+  #status(message: StatusMessage): string | undefined {
+    const whole = this.#lists.status(message);
+    if ('problem' in whole) {
+      return whole.problem;
+    }
+    const { node: name, host } = this.#parts;
+    const captures = whole.captures.filter(({ capture }) => isOwn(capture, name, host.live));
+    const isNews = host.live.status(name, { ...whole, captures }, host.policyNames);
+    host.observer.reported(name);
+    if (isNews) {
+      host.onConfirmed();
+    }
+    return undefined;
   }
 
   /** An agent whose devices come and go without end must not keep the controller planning. */

@@ -183,7 +183,7 @@ export class AgentSessions {
     }
   }
 
-  #count({ node: name }: Session, report: CountersMessage): void {
+  #count({ node: name, orders }: Session, report: CountersMessage): void {
     const { live, observer, nodeParts, planning, view, clock, log } = this.#services;
     const node = live.get(name);
     if (!node) {
@@ -200,6 +200,9 @@ export class AgentSessions {
       now: clock(),
     });
     const message = refusedCountersMessage(live.counters.take(name, report, judge, planning.planned !== undefined));
+    if (node.counters.isIncomplete) {
+      orders.incomplete(performance.now());
+    }
     live.counters.judgeForged(name, report, (other) => planning.planned?.programs.get(other)?.revision);
     if (live.counters.refused(name, message)) {
       log.warn({ node: name, problem: message }, 'counters refused');

@@ -18,6 +18,7 @@ import { readMessage } from './agent-message.ts';
 import { AgentReports, type ReportHost } from './agent-reports.ts';
 import { Pings } from './pings.ts';
 import { protocolProblem } from './protocol.ts';
+import { ReportOrders } from './report-orders.ts';
 
 /** WebSocket close codes of the controller. A text with the reason accompanies the code. */
 export const CLOSE = {
@@ -88,6 +89,8 @@ export class Session {
   readonly #helloTimer: NodeJS.Timeout;
   readonly #pings: Pings;
   readonly #reports: AgentReports;
+  /** How the agent is to report. */
+  readonly orders = new ReportOrders((order) => this.tell(order));
   #greeted = false;
   /** Messages that arrive before the session is accepted or refused. Undefined at other times. */
   #waiting: Buffer[] | undefined;
@@ -261,6 +264,9 @@ export class Session {
     this.trusts = message.trusts;
     this.#host.live.hello(message);
     this.#host.onHello(this);
+    if (message.differences) {
+      this.orders.begin();
+    }
   }
 
   /** Sends a message. */

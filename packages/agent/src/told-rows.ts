@@ -1,0 +1,60 @@
+/** Remembers what was told of a list, so that a report can be a difference. Pure but for that. */
+import { MAX_GONE } from '@mirrorplane/contract';
+
+/** A list as it is to be told. */
+export interface RowNews<R> {
+  /** With `gone`: rows that are new or have changed. Otherwise all rows. */
+  rows: R[];
+  /** Keys of rows that were told and are there no more. Absent: the list is whole. */
+  gone?: string[];
+  /** Whether it differs from what was told last. */
+  isNews: boolean;
+}
+
+/** The rows of one list that were told last, by key. */
+export class ToldRows<R extends object> {
+  readonly #key: (row: R) => string;
+  readonly #most: number;
+  /** Undefined: nothing was told. */
+  #told: Map<string, R> | undefined;
+
+  /** @param most rows of a list of which a difference is told; of a longer one, the receiver does not keep all */
+  constructor(key: (row: R) => string, most = Number.POSITIVE_INFINITY) {
+    this.#key = key;
+    this.#most = most;
+  }
+
+  /** Nothing counts as told any more: the next list is whole, and news. */
+  forget(): void {
+    this.#told = undefined;
+  }
+
+  /**
+   * What is to be told. All rows count as told from now on.
+   * @param asDifference a difference is wanted, where something was told before
+   */
+  tell(rows: readonly R[], asDifference: boolean): RowNews<R> {
+    const before = this.#told;
+    const told = new Map(rows.map((row) => [this.#key(row), row]));
+    const changed = rows.filter((row) => !isSame(before?.get(this.#key(row)), row));
+    const gone = [...(before?.keys() ?? [])].filter((key) => !told.has(key));
+    this.#told = told;
+    const isNews = before === undefined || changed.length + gone.length > 0;
+    const fits = Math.max(rows.length, before?.size ?? 0) <= this.#most && gone.length <= MAX_GONE;
+    return asDifference && before !== undefined && fits ? { rows: changed, gone, isNews } : { rows: [...rows], isNews };
+  }
+}
+
+/** Whether two values have the same JSON, apart from the order of fields. */
+export function isSame(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
+    return a === b;
+  }
+  const fields = (value: object) => Object.entries(value).filter(([, field]) => field !== undefined);
+  const [left, right] = [fields(a), b as Record<string, unknown>];
+  return (
+    Array.isArray(a) === Array.isArray(b) &&
+    left.length === fields(b).length &&
+    left.every(([name, value]) => isSame(value, right[name]))
+  );
+}

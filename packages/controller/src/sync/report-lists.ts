@@ -1,0 +1,69 @@
+/** Makes whole lists again of the differences that an agent reports. Pure but for what it remembers. */
+import {
+  type CaptureStatus,
+  type Device,
+  type InventoryMessage,
+  MAX_CAPTURE_STATUSES,
+  MAX_DEVICES,
+  type StatusMessage,
+} from '@mirrorplane/contract';
+
+/** One list of the reports of one connection. */
+class List<K, R> {
+  readonly #key: (row: R) => K;
+  /** Undefined: none has come. */
+  #rows: Map<K, R> | undefined;
+
+  constructor(key: (row: R) => K) {
+    this.#key = key;
+  }
+
+  /**
+   * Takes a list, or a difference to the one before.
+   * @param gone keys of rows that have ended; undefined: the list is whole
+   * @returns the whole list; undefined: it is a difference to nothing
+   */
+  take(rows: readonly R[], gone: readonly K[] | undefined): R[] | undefined {
+    if (gone === undefined) {
+      this.#rows = new Map(rows.map((row) => [this.#key(row), row]));
+      return [...rows];
+    }
+    const whole = this.#rows;
+    if (whole === undefined) {
+      return undefined;
+    }
+    for (const key of gone) {
+      whole.delete(key);
+    }
+    for (const row of rows) {
+      whole.set(this.#key(row), row);
+    }
+    return [...whole.values()];
+  }
+}
+
+/** What an agent has reported on one connection. */
+export class ReportLists {
+  readonly #devices = new List<number, Device>(({ ifindex }) => ifindex);
+  readonly #captures = new List<string, CaptureStatus>(({ capture }) => capture);
+
+  /** The whole inventory, or what is wrong. */
+  inventory({ gone, ...message }: InventoryMessage): InventoryMessage | { problem: string } {
+    const devices = this.#devices.take(message.devices, gone);
+    const problem = problemOf(devices, MAX_DEVICES);
+    return problem ?? { ...message, devices: devices!.sort((a, b) => a.ifindex - b.ifindex) };
+  }
+
+  /** The whole status, or what is wrong. */
+  status({ gone, ...message }: StatusMessage): StatusMessage | { problem: string } {
+    const captures = this.#captures.take(message.captures, gone);
+    return problemOf(captures, MAX_CAPTURE_STATUSES) ?? { ...message, captures: captures! };
+  }
+}
+
+function problemOf(list: readonly unknown[] | undefined, most: number): { problem: string } | undefined {
+  if (list === undefined) {
+    return { problem: 'a difference to nothing: the first report of a connection has to be whole' };
+  }
+  return list.length > most ? { problem: `a list has more than ${most} items` } : undefined;
+}
