@@ -56,9 +56,34 @@ function plus<R extends object>(report: R, base: Flat): R {
   return sum as R;
 }
 
+/**
+ * Whether every count of a report passes. Without a list of all counts, because reports come all the time.
+ * @param check gets a count, and that of the same name in `other`, if there is one
+ */
+function everyCount(
+  report: object,
+  other: object | undefined,
+  check: (count: Count, other?: Count) => boolean,
+): boolean {
+  for (const name in report) {
+    const field = (report as Record<string, unknown>)[name];
+    if (typeof field !== 'object' || field === null) {
+      continue;
+    }
+    const same = (other as Record<string, unknown> | undefined)?.[name];
+    const passes = isCount(field)
+      ? check(field, same as Count | undefined)
+      : everyCount(field, same as object | undefined, check);
+    if (!passes) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /** True if a counter of `next` is smaller than in `last`, because counting started again from 0. */
-function fellBehind(last: Flat, next: Flat): boolean {
-  return Object.entries(last).some(([path, count]) => (next[path]?.packets ?? 0) < count.packets);
+function fellBehind(last: object, next: object): boolean {
+  return !everyCount(last, next, (count, now) => (now?.packets ?? 0) >= count.packets);
 }
 
 /** Kinds of counters. */
@@ -96,15 +121,15 @@ const MAX_PER_SECOND: Count = { packets: 1e10, bytes: 1e12 };
 /** The accepted delay of readings, seconds. */
 const LATE_SECONDS = 60;
 
-/** True if a counter has grown faster than possible in this time. */
-function grewTooFast(last: Flat, next: Flat, seconds: number): boolean {
+/** True if a counter has grown faster than possible in this time. @param last undefined: from 0 */
+function grewTooFast(last: object | undefined, next: object, seconds: number): boolean {
   const most = Math.max(0, seconds) + LATE_SECONDS;
-  return Object.entries(next).some(([path, { packets, bytes }]) => {
-    const before = last[path] ?? ZERO;
-    return (
-      packets - before.packets > most * MAX_PER_SECOND.packets || bytes - before.bytes > most * MAX_PER_SECOND.bytes
-    );
-  });
+  return !everyCount(
+    next,
+    last,
+    ({ packets, bytes }, before = ZERO) =>
+      packets - before.packets <= most * MAX_PER_SECOND.packets && bytes - before.bytes <= most * MAX_PER_SECOND.bytes,
+  );
 }
 
 /** Totals of one kind of report, by id. */
@@ -142,27 +167,26 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
         refuse(owns === false ? 'foreign' : undefined, id);
         continue;
       }
-      const next = flatten(report);
       if (!total) {
-        const tooMuch = judge && grewTooFast({}, next, judge.seconds(report.policy, false));
+        const tooMuch = judge && grewTooFast(undefined, report, judge.seconds(report.policy, false));
         if (tooMuch) {
           refuse('implausible', id);
         }
-        this.#totals.set(id, { last: report, base: tooMuch ? negative(next) : {} });
+        this.#totals.set(id, { last: report, base: tooMuch ? negative(flatten(report)) : {} });
         continue;
       }
       const another = newEpoch || (total.last.life !== undefined && total.last.life !== report.life);
-      const back = fellBehind(flatten(total.last), next);
+      const back = fellBehind(total.last, report);
       const why =
         judge && back && !another
           ? 'backward'
-          : judge && grewTooFast(another ? {} : flatten(total.last), next, judge.seconds(report.policy, true))
+          : judge && grewTooFast(another ? undefined : total.last, report, judge.seconds(report.policy, true))
             ? 'implausible'
             : undefined;
       if (why !== undefined) {
         // The total stays unchanged. Later counts continue from here.
         refuse(why, id);
-        total.base = difference(flatten(plus(total.last, total.base)), next);
+        total.base = difference(flatten(plus(total.last, total.base)), flatten(report));
       } else {
         grown(report, another || back ? undefined : total.last);
         if (!newEpoch && (another || back)) {

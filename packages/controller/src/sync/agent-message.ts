@@ -17,8 +17,8 @@ export function readMessage(text: string): AgentMessage | { otherProtocol: numbe
   if (problem !== undefined) {
     return { problem: `not a message: ${problem}` };
   }
-  const hello = AnyHello.safeParse(value);
-  if (hello.success && hello.data.protocol !== SYNC_PROTOCOL) {
+  const hello = isHello(value) ? AnyHello.safeParse(value) : undefined;
+  if (hello?.success && hello.data.protocol !== SYNC_PROTOCOL) {
     return { otherProtocol: hello.data.protocol };
   }
   const result = AgentMessage.safeParse(value);
@@ -27,4 +27,8 @@ export function readMessage(text: string): AgentMessage | { otherProtocol: numbe
   }
   const issues = result.error.issues.slice(0, 3).map(({ path, message }) => `${fieldPath(path)}: ${message}`);
   return { problem: `not a message: ${issues.join('; ')}` };
+}
+
+function isHello(value: unknown): boolean {
+  return (value as { type?: unknown } | null)?.type === 'hello';
 }
