@@ -5,14 +5,20 @@ import { sortedBy } from './order.ts';
 export type ClusterInterface = Inventory['interfaces'][number];
 export type ClusterNode = Inventory['nodes'][number];
 
+/**
+ * What a reader of the cluster may ask of a map. Who reads a whole map cannot be told what of it
+ * has changed.
+ */
+type LookUp<V> = Pick<ReadonlyMap<string, V>, 'get' | 'has'>;
+
 /** An inventory with look-ups by name. Lists are sorted. */
 export interface Cluster {
-  interfaces: ReadonlyMap<string, ClusterInterface>;
-  nodes: ReadonlyMap<string, ClusterNode>;
-  nodesOfPool: ReadonlyMap<string, readonly string[]>;
-  domainOfPool: ReadonlyMap<string, string>;
+  interfaces: LookUp<ClusterInterface>;
+  nodes: LookUp<ClusterNode>;
+  nodesOfPool: LookUp<readonly string[]>;
+  domainOfPool: LookUp<string>;
   /** By interface: the node that it has just left, where its device is already gone. */
-  origins: ReadonlyMap<string, string>;
+  origins: LookUp<string>;
 }
 
 /** Reads every list of the inventory once. */

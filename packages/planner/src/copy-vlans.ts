@@ -84,47 +84,55 @@ export function guestCopiesOf(pushes: readonly Push[]): GuestCopies[] {
   });
 }
 
+/** What a node is told of VLAN IDs with copies. */
+export type CopyVlans = Pick<PlannedProgram, 'copyVlans' | 'ownCopyVlans' | 'guestCopies'>;
+
 /**
  * Tells every node which VLAN IDs carry copies in its communication domain, because a switch may
  * bring copies to any edge. Also tells the node how it recognises copies: which VLAN IDs only its
  * own edges push, and, if it mirrors edges, the MAC addresses on copies of guests.
+ * @param pushes of all enabled policies
+ * @param mirroring nodes with an edge that is a source of an enabled policy
+ * @returns by node. Nodes that are told the same share one object
  */
-export function addCopyVlans(
-  policies: readonly Policy[],
-  programs: Map<string, PlannedProgram>,
+export function copyVlansOf(
+  pushes: readonly Push[],
+  mirroring: ReadonlySet<string>,
+  nodes: readonly string[],
   cluster: Cluster,
-): void {
-  const enabled = policies.filter((policy) => policy.enabled);
-  const byDomain = Map.groupBy(
-    enabled.flatMap((policy) => pushOf(policy, cluster) ?? []),
-    ({ domain }) => domain,
+): Map<string, CopyVlans> {
+  const byDomain = Map.groupBy(pushes, ({ domain }) => domain);
+  /**
+   * By domain, and whether a node mirrors: for nodes without a push of their own. Most nodes are
+   * such.
+   */
+  const shared = new Map<string, CopyVlans>();
+  return new Map(
+    nodes.map((node): [string, CopyVlans] => {
+      const pool = cluster.nodes.get(node)?.pool;
+      const domain = pool === undefined ? undefined : cluster.domainOfPool.get(pool);
+      const all = (domain !== undefined && byDomain.get(domain)) || [];
+      const mirrors = domain !== undefined && mirroring.has(node);
+      if (all.some((push) => push.node === node)) {
+        return [node, toldOf(all, node, mirrors)];
+      }
+      const key = `${mirrors} ${domain}`;
+      const told = shared.get(key) ?? toldOf(all, node, mirrors);
+      shared.set(key, told);
+      return [node, told];
+    }),
   );
-  const mirroring = new Set(
-    enabled.flatMap(({ sources }) => sources.flatMap((id) => cluster.interfaces.get(id)?.edge?.node ?? [])),
-  );
-  /** By domain: for nodes without a push of their own. Most nodes are such, and share one list. */
-  const ofAll = new Map<string, GuestCopies[]>();
-  for (const [node, program] of programs) {
-    const pool = cluster.nodes.get(node)?.pool;
-    const domain = pool === undefined ? undefined : cluster.domainOfPool.get(pool);
-    const all = domain === undefined ? [] : (byDomain.get(domain) ?? []);
-    const others = all.filter((push) => push.node !== node);
-    const elsewhere = new Set(others.map(({ vlanId }) => vlanId));
-    program.copyVlans = [...new Set(all.map(({ vlanId }) => vlanId))].sort((a, b) => a - b);
-    const own = program.copyVlans.filter((id) => !elsewhere.has(id));
-    if (own.length > 0) {
-      program.ownCopyVlans = own;
-    }
-    if (domain === undefined || !mirroring.has(node)) {
-      continue;
-    }
-    const isAll = others.length === all.length;
-    const guestCopies = (isAll && ofAll.get(domain)) || guestCopiesOf(others);
-    if (isAll) {
-      ofAll.set(domain, guestCopies);
-    }
-    if (guestCopies.length > 0) {
-      program.guestCopies = guestCopies;
-    }
-  }
+}
+
+function toldOf(all: readonly Push[], node: string, mirrors: boolean): CopyVlans {
+  const others = all.filter((push) => push.node !== node);
+  const elsewhere = new Set(others.map(({ vlanId }) => vlanId));
+  const copyVlans = [...new Set(all.map(({ vlanId }) => vlanId))].sort((a, b) => a - b);
+  const own = copyVlans.filter((id) => !elsewhere.has(id));
+  const guestCopies = mirrors ? guestCopiesOf(others) : [];
+  return {
+    copyVlans,
+    ...(own.length > 0 && { ownCopyVlans: own }),
+    ...(guestCopies.length > 0 && { guestCopies }),
+  };
 }

@@ -16,8 +16,22 @@ export {
   type PreviousReport,
   type SentReading,
 } from './observation.ts';
-export { type Plan, type PolicyPlan, plan, type SourcePlan } from './plan.ts';
-export type { InForce, PathPlan, PlannedProgram } from './programs.ts';
+export { plan } from './plan.ts';
+export type { Plan, PolicyPlan, SourcePlan } from './planned.ts';
+export { Planner, type PlanOptions } from './planner.ts';
+export {
+  type InForce,
+  idsOf,
+  numbered,
+  type OwnPart,
+  type PathPlan,
+  type PlannedProgram,
+  type PolicyPart,
+  partOf,
+  partsOf,
+  type SharedList,
+  textOf,
+} from './programs.ts';
 export { involvedNodes } from './reasons.ts';
 export { type Chance, MAX_SESSIONS_PER_NODE, SECRET_LIFE_MS, type Sessions } from './sessions.ts';
 export { sourceRates } from './source-rates.ts';

@@ -1,6 +1,6 @@
 /** Whether the nodes that copies may come back to recognise them, so that a capture may begin. */
 import type { GuestCopies } from '@mirrorplane/contract';
-import type { InForce, PlannedProgram } from './programs.ts';
+import { type InForce, type PlannedProgram, remembered } from './programs.ts';
 
 /**
  * How a node recognises copies with a VLAN ID: by the ID alone, one by one, or by MAC addresses.
@@ -25,6 +25,8 @@ function takesAll(program: PlannedProgram, wanted: PlannedProgram, vlanId: numbe
   return [wants.direction, 'all'].includes(has.direction) && wants.macs.every((mac) => macs.has(mac));
 }
 
+const mirrorsEdges = remembered(({ captures }: PlannedProgram) => captures.some(({ kind }) => kind === 'edge'));
+
 /**
  * Whether all connected nodes that mirror edges recognise copies with a VLAN ID as planned,
  * whichever of the programs that they were told they run.
@@ -33,9 +35,7 @@ export function copiesAreKnown(
   planned: ReadonlyMap<string, PlannedProgram>,
   inForce: ReadonlyMap<string, InForce>,
 ): (sender: string, vlanId: number) => boolean {
-  const mirroring = [...planned].filter(
-    ([node, { captures }]) => inForce.get(node)?.connected && captures.some(({ kind }) => kind === 'edge'),
-  );
+  const mirroring = [...planned].filter(([node, program]) => inForce.get(node)?.connected && mirrorsEdges(program));
   const known = new Map<string, boolean>();
   const isKnown = (node: string, wanted: PlannedProgram, vlanId: number): boolean => {
     const key = `${node} ${vlanId}`;

@@ -12,7 +12,7 @@ import {
   type PolicyCounters,
   pathKey,
 } from './observation.ts';
-import type { PolicyPlan } from './plan.ts';
+import type { PolicyPlan } from './planned.ts';
 
 /** Milliseconds after which a sent copy has arrived, or is lost. */
 const FLIGHT_MS = 300;

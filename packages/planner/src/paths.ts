@@ -18,10 +18,16 @@ export interface Path {
   destinationMtu: number | undefined;
 }
 
-/** The programs that paths are written to. */
+/** What one policy has in the program of each node, while it is planned. */
+export interface Drafts {
+  /** That of a node. There always is one. */
+  get(node: string): Pick<PlannedProgram, 'captures' | 'deliveries' | 'terminations'>;
+}
+
+/** The drafts that paths are written to. */
 export interface Network {
   path(from: string, to: string): Path;
-  programs: ReadonlyMap<string, PlannedProgram>;
+  programs: Drafts;
   cluster: Cluster;
 }
 
@@ -33,7 +39,7 @@ export function connect(path: Path, { programs, cluster }: Network): PathPlan {
   const { policy, from, to, number, destinationMtu } = path;
   const { address, mtu } = cluster.nodes.get(to)!.underlay!;
   const id = erspanDeliveryId(policy, to);
-  programs.get(from)!.deliveries.push({
+  programs.get(from).deliveries.push({
     ...{ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu },
     ...proofOf(number!, from, cluster),
     ...(destinationMtu !== undefined && { destinationMtu }),
@@ -48,16 +54,12 @@ function proofOf({ session, generation, secret }: SessionNumber, from: string, c
 }
 
 /** The receiving half of a path. Returns the id of the termination. */
-function receive(
-  { policy, from, to, end, number }: Path,
-  programs: ReadonlyMap<string, PlannedProgram>,
-  cluster: Cluster,
-): string {
+function receive({ policy, from, to, end, number }: Path, programs: Drafts, cluster: Cluster): string {
   const { address } = cluster.nodes.get(from)!.underlay!;
   const id = terminationId(policy, from);
   const proof = proofOf(number!, from, cluster);
   const termination: Termination = { id, policy, node: from, address, ...proof, delivery: end };
-  programs.get(to)!.terminations.push(termination);
+  programs.get(to).terminations.push(termination);
   return id;
 }
 
@@ -83,9 +85,8 @@ export function prepareHandover({ home, other, end, senders }: Handover, network
   if (path(origin, target).number === undefined || path(home, other.node).number === undefined) {
     return;
   }
-  const deliveryOf = (node: string, id: string) =>
-    programs.get(node)!.deliveries.find((delivery) => delivery.id === id);
-  programs.get(other.node)!.deliveries.push({ ...end });
+  const deliveryOf = (node: string, id: string) => programs.get(node).deliveries.find((delivery) => delivery.id === id);
+  programs.get(other.node).deliveries.push({ ...end });
   for (const from of others) {
     // Senders resolve the next hop to the target node now, before the home changes.
     if (other.role === 'target') {

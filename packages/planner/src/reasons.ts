@@ -15,7 +15,7 @@ import { packetsGained } from './counts.ts';
 import { lostLately } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
-import type { PolicyPlan } from './plan.ts';
+import type { PolicyPlan } from './planned.ts';
 
 /**
  * Problems of sending to another node. They do not affect a policy that does not send from the

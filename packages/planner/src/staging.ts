@@ -5,7 +5,17 @@
  */
 import { type Delivery, earlierDeliveryId, type Termination } from '@mirrorplane/contract';
 import { copiesAreKnown } from './known-copies.ts';
-import type { InForce, PlannedProgram } from './programs.ts';
+import {
+  type InForce,
+  idsOf,
+  type PlannedProgram,
+  type PolicyPart,
+  partOf,
+  partsOf,
+  remembered,
+  withMore,
+  withParts,
+} from './programs.ts';
 
 /** The programs that nodes may get now. */
 export interface Staged {
@@ -37,22 +47,38 @@ export function stage(
     waiting.push(key);
     return !expired.has(key);
   };
-  const migrating = migratingPolicies(planned);
+  const migrating = new Set([...planned.values()].flatMap(handedOver));
   const areKnown = copiesAreKnown(planned, inForce);
   const senders = new Map(
-    [...planned].map(([node, program]): [string, PlannedProgram] => [
-      node,
-      stageSender(withoutUnknown(program, inForce.get(node)?.last, { wait, areKnown }), inForce, { wait, migrating }),
-    ]),
+    [...planned].map(([node, program]): [string, PlannedProgram] => {
+      const last = inForce.get(node)?.last;
+      // A node that was told the planned program has nothing new to begin.
+      if (last === undefined || last === program) {
+        return [node, program];
+      }
+      const known = withoutUnknown(program, last, { wait, areKnown });
+      return [node, stageSender(known, last, inForce, { wait, migrating })];
+    }),
   );
+  const unproven = new Set([...inForce].filter(([, { possible }]) => possible.some(lacksSecret)).map(([node]) => node));
   const programs = new Map(
     [...senders].map(([node, program]): [string, PlannedProgram] => [
       node,
-      stageReceiver(program, senders, inForce, { wait, migrating }),
+      stageReceiver(program, senders, inForce, { wait, migrating, unproven }),
     ]),
   );
   return { programs, waiting };
 }
+
+/** Policies with a migrating destination, of which the program is that of the origin node. */
+const handedOver = remembered(({ deliveries }: PlannedProgram) =>
+  deliveries.filter(({ duringHandover }) => duringHandover).map(({ policy }) => policy),
+);
+
+/** Whether the program sends copies to another node without a secret. */
+const lacksSecret = remembered(({ deliveries }: PlannedProgram) =>
+  deliveries.some((one) => one.kind === 'erspan' && !('secret' in one)),
+);
 
 interface Staging {
   /** Notes a step that waits. False where it has waited for too long. */
@@ -60,30 +86,29 @@ interface Staging {
   migrating: ReadonlySet<string>;
 }
 
-function migratingPolicies(planned: ReadonlyMap<string, PlannedProgram>): ReadonlySet<string> {
-  const deliveries = [...planned.values()].flatMap((program) => program.deliveries);
-  return new Set(deliveries.filter(({ duringHandover }) => duringHandover).map(({ policy }) => policy));
-}
-
 /**
  * Leaves out new captures while nodes that their copies may come back to do not know these copies.
  */
 function withoutUnknown(
   planned: PlannedProgram,
-  last: PlannedProgram | undefined,
+  last: PlannedProgram,
   { wait, areKnown }: Pick<Staging, 'wait'> & { areKnown: ReturnType<typeof copiesAreKnown> },
 ): PlannedProgram {
-  if (!last || planned.captures.every(({ skipVlanId }) => skipVlanId === undefined)) {
-    return planned;
-  }
   const { node } = planned;
-  const before = new Set(last.captures.map(({ id }) => id));
-  const begin = planned.captures.filter(({ id, skipVlanId }) => skipVlanId !== undefined && !before.has(id));
-  const unknown = [...new Set(begin.map(({ skipVlanId }) => skipVlanId!))].filter(
-    (vlanId) => !areKnown(node, vlanId) && wait(`${node} makes copies with VLAN ID ${vlanId}`),
-  );
-  const late = new Set(begin.filter(({ skipVlanId }) => unknown.includes(skipVlanId!)));
-  return late.size === 0 ? planned : { ...planned, captures: planned.captures.filter((capture) => !late.has(capture)) };
+  return withParts(planned, (part) => {
+    const before = partOf(last, part.policy);
+    const vlanId = part.captures[0]?.skipVlanId;
+    if (before === part || vlanId === undefined) {
+      return part;
+    }
+    const known = before ? idsOf(before.captures) : new Set();
+    const stay = part.captures.filter(({ id }) => known.has(id));
+    const isComplete = stay.length === part.captures.length;
+    if (isComplete || areKnown(node, vlanId) || !wait(`${node} makes copies with VLAN ID ${vlanId}`)) {
+      return part;
+    }
+    return { ...part, captures: stay };
+  });
 }
 
 /**
@@ -92,34 +117,45 @@ function withoutUnknown(
  */
 function stageSender(
   planned: PlannedProgram,
+  last: PlannedProgram,
   inForce: ReadonlyMap<string, InForce>,
   { wait, migrating }: Staging,
 ): PlannedProgram {
   const { node } = planned;
-  const last = inForce.get(node)?.last;
-  if (!last) {
-    return planned;
-  }
-  const isUnready = (delivery: Delivery): delivery is ErspanDelivery =>
-    delivery.kind === 'erspan' &&
-    !migrating.has(delivery.policy) &&
-    !last.deliveries.some((before) => before.kind === 'erspan' && isSamePath(before, delivery)) &&
-    !isReady(inForce.get(delivery.node), node, delivery);
-  const unready = new Map(planned.deliveries.filter(isUnready).map((delivery) => [delivery.id, delivery]));
-  if (unready.size === 0) {
-    return planned;
-  }
-  const mayKeep = new Map(
-    [...unready].map(([id, delivery]) => [id, wait(`${node} sends ${id} ${numberOf(delivery)}`)]),
-  );
-  const deliveries = new Map(planned.deliveries.filter(({ id }) => !unready.has(id)).map((one) => [one.id, one]));
-  const earlier = (id: string) => last.deliveries.find((one) => one.id === id);
-  const captures = planned.captures.flatMap((capture) => {
-    if (!unready.has(capture.delivery)) {
+  return withParts(planned, (part) => {
+    const before = partOf(last, part.policy);
+    if (before === part || migrating.has(part.policy)) {
+      return part;
+    }
+    const isUnready = (delivery: Delivery): delivery is ErspanDelivery =>
+      delivery.kind === 'erspan' &&
+      !before?.deliveries.some((one) => one.kind === 'erspan' && isSamePath(one, delivery)) &&
+      !isReady(inForce.get(delivery.node), node, delivery);
+    const unready = part.deliveries.filter(isUnready);
+    const mayKeep = new Map(
+      unready.map((delivery) => [delivery.id, wait(`${node} sends ${delivery.id} ${numberOf(delivery)}`)]),
+    );
+    return unready.length === 0 ? part : withEarlier(part, before, mayKeep);
+  });
+}
+
+/**
+ * @param mayKeep by id of each new delivery that is not ready: whether captures may keep their
+ * earlier one
+ */
+function withEarlier(
+  part: PolicyPart,
+  before: PolicyPart | undefined,
+  mayKeep: ReadonlyMap<string, boolean>,
+): PolicyPart {
+  const deliveries = new Map(part.deliveries.filter(({ id }) => !mayKeep.has(id)).map((one) => [one.id, one]));
+  const captured = new Map(before?.captures.map((capture) => [capture.id, capture]));
+  const captures = part.captures.flatMap((capture) => {
+    if (!mayKeep.has(capture.delivery)) {
       return [capture];
     }
-    const before = last.captures.find(({ id }) => id === capture.id);
-    const delivery = before && mayKeep.get(capture.delivery) ? earlier(before.delivery) : undefined;
+    const last = mayKeep.get(capture.delivery) ? captured.get(capture.id) : undefined;
+    const delivery = last && before?.deliveries.find(({ id }) => id === last.delivery);
     const there = delivery && deliveries.get(delivery.id);
     if (!delivery || (there && there !== delivery)) {
       return [];
@@ -127,13 +163,14 @@ function stageSender(
     deliveries.set(delivery.id, delivery);
     return [{ ...capture, delivery: delivery.id }];
   });
-  return { ...planned, captures, deliveries: sorted(deliveries.values()) };
+  return { ...part, captures, deliveries: sorted(deliveries.values()) };
 }
 
 /** Whether the receiver has confirmed the termination, and every program that it may run has it. */
 function isReady(receiver: InForce | undefined, from: string, delivery: ErspanDelivery): boolean {
-  const hasEnd = ({ terminations }: PlannedProgram) =>
-    terminations.some((end) => end.node === from && hasNumber(end, delivery));
+  const hasEnd = (program: PlannedProgram) =>
+    partOf(program, delivery.policy)?.terminations.some((end) => end.node === from && hasNumber(end, delivery)) ??
+    false;
   return receiver?.confirmed !== undefined && hasEnd(receiver.confirmed) && receiver.possible.every(hasEnd);
 }
 
@@ -142,19 +179,27 @@ function isReady(receiver: InForce | undefined, from: string, delivery: ErspanDe
  * knew none.
  */
 function withoutUnsent(
-  end: Termination,
-  node: string,
-  { inForce, wait }: Pick<Staging, 'wait'> & { inForce: ReadonlyMap<string, InForce> },
-): Termination {
-  const { secret, ...unchecked } = end;
-  const lacksIt = (inForce.get(end.node)?.possible ?? []).some(({ deliveries }) =>
-    deliveries.some((one) => one.kind === 'erspan' && one.node === node && hasNumber(one, end) && !('secret' in one)),
-  );
-  if (secret === undefined || !lacksIt) {
-    return end;
-  }
-  wait(`${node} checks the secret of ${end.id}`);
-  return unchecked;
+  program: PlannedProgram,
+  inForce: ReadonlyMap<string, InForce>,
+  { wait, unproven }: Pick<Staging, 'wait'> & { unproven: ReadonlySet<string> },
+): PlannedProgram {
+  const { node } = program;
+  const lacksIt = (end: Termination) =>
+    unproven.has(end.node) &&
+    (inForce.get(end.node)?.possible ?? []).some((other) =>
+      partOf(other, end.policy)?.deliveries.some((one) => isOfEnd(one, end, node) && !('secret' in one)),
+    );
+  return withParts(program, (part) => {
+    const terminations = part.terminations.map((end): Termination => {
+      const { secret, ...unchecked } = end;
+      if (secret === undefined || !lacksIt(end)) {
+        return end;
+      }
+      wait(`${node} checks the secret of ${end.id}`);
+      return unchecked;
+    });
+    return terminations.every((end, index) => end === part.terminations[index]) ? part : { ...part, terminations };
+  });
 }
 
 /** A termination stays while its sender may still send. It keeps its earlier delivery. */
@@ -162,26 +207,57 @@ function stageReceiver(
   planned: PlannedProgram,
   senders: ReadonlyMap<string, PlannedProgram>,
   inForce: ReadonlyMap<string, InForce>,
-  { wait, migrating }: Staging,
+  staging: Staging & { unproven: ReadonlySet<string> },
 ): PlannedProgram {
   const { node } = planned;
   const last = inForce.get(node)?.last;
+  const checked = staging.unproven.size === 0 ? planned : withoutUnsent(planned, inForce, staging);
+  if (last === undefined || last === planned) {
+    return checked;
+  }
   const stays = new Set(planned.terminations.map((end) => `${end.node} ${numberOf(end)}`));
-  const isOver = (end: Termination) => !stays.has(`${end.node} ${numberOf(end)}`);
-  const over = (last?.terminations ?? []).filter(isOver);
-  const deliveries = new Map(planned.deliveries.map((one) => [one.id, one]));
-  const kept = over.flatMap((end): Termination[] => {
-    const sender = inForce.get(end.node);
+  const isUsed = (end: Termination): boolean => {
     const told = senders.get(end.node);
-    const programs = [...(sender?.possible ?? []), ...(told ? [told] : [])];
-    const isUsed = programs.some((program) =>
-      program.deliveries.some((one) => one.kind === 'erspan' && one.node === node && hasNumber(one, end)),
-    );
-    const way = last!.deliveries.find(({ id }) => id === end.delivery);
-    if (!isUsed || !sender?.connected || !way || way.kind === 'erspan') {
-      return [];
-    }
-    if (!wait(`${node} receives ${end.id} ${numberOf(end)}`)) {
+    const programs = [...(inForce.get(end.node)?.possible ?? []), ...(told ? [told] : [])];
+    return programs.some((program) => partOf(program, end.policy)?.deliveries.some((one) => isOfEnd(one, end, node)));
+  };
+  const mayStay = (end: Termination) => {
+    const isOver = !stays.has(`${end.node} ${numberOf(end)}`);
+    return isOver && inForce.get(end.node)?.connected === true && isUsed(end);
+  };
+  return withLeaving(checked, last, (part, before) => keepEnds(part, before, mayStay, { node, ...staging }));
+}
+
+/**
+ * Adds what stays of the parts of the last program, also of policies that have no part any more.
+ */
+function withLeaving(
+  program: PlannedProgram,
+  last: PlannedProgram,
+  keep: (part: PolicyPart, before: PolicyPart) => PolicyPart,
+): PlannedProgram {
+  const gone = partsOf(last).filter(({ policy, terminations }) => terminations.length > 0 && !partOf(program, policy));
+  const left = gone.map((before) =>
+    keep({ policy: before.policy, captures: [], deliveries: [], terminations: [] }, before),
+  );
+  const kept = withParts(program, (part) => {
+    const before = partOf(last, part.policy);
+    return before === undefined || before === part ? part : keep(part, before);
+  });
+  return left.every(({ terminations }) => terminations.length === 0) ? kept : withMore(kept, left);
+}
+
+/** @param mayStay whether a termination that is not planned any more may still be needed */
+function keepEnds(
+  part: PolicyPart,
+  before: PolicyPart,
+  mayStay: (end: Termination) => boolean,
+  { node, wait, migrating }: Staging & { node: string },
+): PolicyPart {
+  const deliveries = new Map(part.deliveries.map((one) => [one.id, one]));
+  const kept = before.terminations.filter(mayStay).flatMap((end): Termination[] => {
+    const way = before.deliveries.find(({ id }) => id === end.delivery);
+    if (!way || way.kind === 'erspan' || !wait(`${node} receives ${end.id} ${numberOf(end)}`)) {
       return [];
     }
     const { duringHandover: _, ...plain } = way;
@@ -196,12 +272,16 @@ function stageReceiver(
     deliveries.set(id, { ...plain, id });
     return [{ ...end, delivery: id }];
   });
-  const checked = planned.terminations.map((end) => withoutUnsent(end, node, { inForce, wait }));
   if (kept.length === 0) {
-    return { ...planned, terminations: checked };
+    return part;
   }
-  const terminations = [...checked, ...kept].sort((a, b) => (key(a) < key(b) ? -1 : 1));
-  return { ...planned, deliveries: sorted(deliveries.values()), terminations };
+  const terminations = [...part.terminations, ...kept].sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  return { ...part, deliveries: sorted(deliveries.values()), terminations };
+}
+
+/** Whether a delivery sends what the termination of `node` receives. */
+function isOfEnd(delivery: Delivery, end: Termination, node: string): boolean {
+  return delivery.kind === 'erspan' && delivery.node === node && hasNumber(delivery, end);
 }
 
 function isSamePath(a: ErspanDelivery, b: ErspanDelivery): boolean {

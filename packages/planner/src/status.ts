@@ -19,7 +19,7 @@ import { addCaptureCounts, innerOf, zeroCounts } from './counts.ts';
 import { arrivalOn, lostOn } from './losses.ts';
 import type { Observation, PolicyCounters } from './observation.ts';
 import { byText } from './order.ts';
-import type { PolicyPlan, SourcePlan } from './plan.ts';
+import type { PolicyPlan, SourcePlan } from './planned.ts';
 import {
   dropReasons,
   endingReasons,
@@ -142,7 +142,10 @@ function sourceState(
   return { state: refused.length < reported.length ? 'capturing' : 'refused', refusals };
 }
 
-/** Source id to its counts by direction, summed over the nodes. A direction that no node has reported is absent. */
+/**
+ * Source id to its counts by direction, summed over the nodes. A direction that no node has
+ * reported is absent.
+ */
 type SourceSums = ReadonlyMap<string, Partial<Record<'inbound' | 'outbound', CaptureCounts>>>;
 
 function sumBySource(counters: PolicyCounters | undefined): SourceSums {

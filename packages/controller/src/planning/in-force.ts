@@ -2,7 +2,6 @@
  * Remembers the programs that nodes were sent until they confirm them, so that both ends of a path
  * change in order.
  */
-import type { NodeProgram } from '@mirrorplane/contract';
 import { type InForce, type PlannedProgram, type Staged, stage } from '@mirrorplane/planner';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 
@@ -11,10 +10,19 @@ export const STEP_LIMIT_MS = 5000;
 /** The most remembered programs of a node that confirms none. */
 const MAX_TOLD = 64;
 
+/**
+ * A program that is sent. Its content is compared by `program`: the same object is the same
+ * content.
+ */
+export interface Told {
+  program: PlannedProgram;
+  revision: number;
+}
+
 export class ProgramsInForce {
   readonly #clock: () => number;
   /** By node, oldest first. */
-  readonly #told = new Map<string, NodeProgram[]>();
+  readonly #told = new Map<string, readonly Told[]>();
   /** When each step began to wait. */
   #waiting: ReadonlyMap<string, number> = new Map();
 
@@ -34,19 +42,19 @@ export class ProgramsInForce {
   #of(node: string, live: LiveNodes): InForce {
     const all = this.#told.get(node) ?? [];
     const { connected = false, appliedRevision = -1 } = live.get(node) ?? {};
-    const confirmed = all.find(({ revision }) => revision === appliedRevision);
-    const possible = all.filter(({ revision }) => revision >= appliedRevision);
-    const last = all.at(-1);
+    const confirmed = all.find(({ revision }) => revision === appliedRevision)?.program;
+    const possible = all.flatMap(({ revision, program }) => (revision >= appliedRevision ? [program] : []));
+    const last = all.at(-1)?.program;
     return { possible, connected, ...(confirmed && { confirmed }), ...(last && { last }) };
   }
 
   /** Records the programs that are sent now, and the waiting steps. */
-  told(programs: ReadonlyMap<string, NodeProgram>, waiting: readonly string[], live: LiveNodes): void {
-    for (const [node, program] of programs) {
+  told(programs: ReadonlyMap<string, Told>, waiting: readonly string[], live: LiveNodes): void {
+    for (const [node, told] of programs) {
+      const before = this.#told.get(node) ?? [];
       const applied = live.get(node)?.appliedRevision ?? -1;
-      const before = (this.#told.get(node) ?? []).filter(({ revision }) => revision >= applied);
-      const isNew = before.at(-1)?.revision !== program.revision;
-      this.#told.set(node, (isNew ? [...before, program] : before).slice(-MAX_TOLD));
+      const others = before.filter(({ revision }) => revision >= applied && revision !== told.revision);
+      this.#told.set(node, [...others, told].slice(-MAX_TOLD));
     }
     for (const node of [...this.#told.keys()].filter((name) => !programs.has(name))) {
       this.#told.delete(node);

@@ -1,16 +1,24 @@
 /** Remembers the policies in which a node has or had a part, because agents report an end later. */
-import type { NodeProgram } from '@mirrorplane/contract';
+import { type NodeProgram, policyOfId } from '@mirrorplane/contract';
+import { idsOf, type PolicyPart, partOf, partsOf } from '@mirrorplane/planner';
 
-/** The most earlier policies that are remembered for a node. */
+/** The most earlier policies, and the most ids of earlier parts, that are remembered for a node. */
 const MAX_FORMER_OF_NODE = 4096;
+
+/** What is remembered of a node. */
+interface Known {
+  /** The last program that was learned. */
+  program: NodeProgram;
+  /** Policies of earlier programs, the latest last. */
+  uids: Set<string>;
+  /** Ids of captures, deliveries and terminations of earlier programs, the latest last. */
+  ids: Set<string>;
+}
 
 /** For each node: policies, and ids of their parts, in its current and earlier programs. */
 export class NodeParts {
   readonly #planned: (node: string) => NodeProgram | undefined;
-  readonly #uids = new Map<string, Set<string>>();
-  /** Ids of captures, deliveries and terminations by node. */
-  readonly #parts = new Map<string, Set<string>>();
-  readonly #learned = new WeakSet<NodeProgram>();
+  readonly #known = new Map<string, Known>();
 
   /** @param planned the program of a node in the last plan, which the node may already have */
   constructor(planned: (node: string) => NodeProgram | undefined) {
@@ -19,26 +27,34 @@ export class NodeParts {
 
   /** Adds the parts of a node's program. */
   learn(node: string, program: NodeProgram): void {
-    if (this.#learned.has(program)) {
+    const known = this.#known.get(node);
+    if (known === undefined) {
+      this.#known.set(node, { program, uids: new Set(), ids: new Set() });
       return;
     }
-    this.#learned.add(program);
-    const parts = [...program.captures, ...program.deliveries, ...program.terminations];
-    addNewest(
-      this.#uids,
-      node,
-      parts.map(({ policy }) => policy),
-    );
-    addNewest(
-      this.#parts,
-      node,
-      parts.map(({ id }) => id),
-    );
+    if (known.program === program) {
+      return;
+    }
+    for (const part of partsOf(known.program)) {
+      const now = partOf(program, part.policy);
+      if (now !== part) {
+        addNewest(known.ids, leavingIds(part, now));
+      }
+      if (now === undefined) {
+        addNewest(known.uids, [part.policy]);
+      }
+    }
+    known.program = program;
   }
 
   /** Whether a program of the node has, or had, a capture, delivery or termination with this id. */
   wasTold(node: string, id: string): boolean {
-    return this.#parts.get(node)?.has(id) ?? false;
+    const known = this.#known.get(node);
+    if (known === undefined) {
+      return false;
+    }
+    const part = partOf(known.program, policyOfId(id) ?? '');
+    return known.ids.has(id) || (part !== undefined && lists(part).some((list) => idsOf(list).has(id)));
   }
 
   /** Whether the node has, or had, a part in the policy. */
@@ -47,29 +63,38 @@ export class NodeParts {
     if (program) {
       this.learn(node, program);
     }
-    return this.#uids.get(node)?.has(uid) ?? false;
+    const known = this.#known.get(node);
+    return known !== undefined && (known.uids.has(uid) || partOf(known.program, uid) !== undefined);
   }
 
   /** The node is deleted. */
   forget(node: string): void {
-    this.#uids.delete(node);
-    this.#parts.delete(node);
+    this.#known.delete(node);
   }
 }
 
-/** Adds present items, and forgets the oldest absent ones beyond MAX_FORMER_OF_NODE. */
-function addNewest(of: Map<string, Set<string>>, node: string, present: readonly string[]): void {
-  const all = of.get(node) ?? new Set<string>();
-  of.set(node, all);
-  for (const one of present) {
-    all.delete(one);
-    all.add(one);
+function lists({ captures, deliveries, terminations }: PolicyPart) {
+  return [captures, deliveries, terminations];
+}
+
+/** Ids of a part that its successor has not. */
+function leavingIds(part: PolicyPart, now: PolicyPart | undefined): string[] {
+  const stay = now ? lists(now).map(idsOf) : [];
+  return lists(part).flatMap((list, at) =>
+    stay[at] === idsOf(list) ? [] : [...idsOf(list)].filter((id) => !stay[at]?.has(id)),
+  );
+}
+
+/** Adds items as the latest ones, and forgets the oldest. */
+function addNewest(all: Set<string>, items: readonly string[]): void {
+  for (const item of items) {
+    all.delete(item);
+    all.add(item);
   }
-  const keep = new Set(present).size + MAX_FORMER_OF_NODE;
-  for (const one of all) {
-    if (all.size <= keep) {
+  for (const item of all) {
+    if (all.size <= MAX_FORMER_OF_NODE) {
       return;
     }
-    all.delete(one);
+    all.delete(item);
   }
 }

@@ -2,12 +2,12 @@
  * Makes node programs from policies and inventory, stores the state that must outlive the
  * controller, and sends the programs.
  */
-import { createHash, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
-import { type Plan, type PlannedProgram, plan } from '@mirrorplane/planner';
+import { numbered, type Plan, type PlannedProgram, Planner } from '@mirrorplane/planner';
 import { type Merged, recordsOf } from '../inventory/inventory.ts';
 import { observedInterfaces } from '../inventory/observed-interfaces.ts';
 import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
@@ -17,7 +17,8 @@ import { SESSIONS_KEY } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
-import { ProgramsInForce } from './in-force.ts';
+import { fingerprint } from './fingerprint.ts';
+import { ProgramsInForce, type Told } from './in-force.ts';
 import { OriginNodes } from './origin-nodes.ts';
 
 /** The result of the last planning. */
@@ -31,6 +32,11 @@ export interface Planned {
  * Milliseconds between two searches for old interface records, if nothing else causes a planning.
  */
 const FORMER_MS = 60 * 60 * 1000;
+
+/** A program that a node is told, also with its revision in it. */
+interface Numbered extends Told {
+  numbered: NodeProgram;
+}
 
 interface Parts {
   view: View;
@@ -64,6 +70,9 @@ export class Planning {
   readonly #formerTimer: NodeJS.Timeout;
   readonly #former = new OriginNodes();
   readonly #inForce = new ProgramsInForce();
+  readonly #planner = new Planner();
+  /** By node. */
+  #told: ReadonlyMap<string, Numbered> = new Map();
   #dueTimer: NodeJS.Timeout | undefined;
   /** Time when the next claim becomes a contest, milliseconds since 1970. */
   #contestDue: number | undefined;
@@ -166,7 +175,8 @@ export class Planning {
     live.claims.grant(inventory.granted);
     const { value: sessions } = view.sessions;
     const chance = { draw: randomInt, now: live.now(), cutOffs: view.cutOffs };
-    const result = plan(policies, inventory, sessions, this.#former.look(inventory.interfaces), chance);
+    const origins = this.#former.look(inventory.interfaces);
+    const result = this.#planner.plan(policies, inventory, { sessions, origins, chance });
     const unsaved = live.unsaved();
     const ops: Operation[] = [...noted];
     for (const [name, value] of unsaved) {
@@ -177,36 +187,45 @@ export class Planning {
     if (JSON.stringify(result.sessions) !== JSON.stringify(sessions)) {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
     }
-    const programs = new Map<string, NodeProgram>();
     const staged = this.#inForce.stage(result.programs, live);
-    for (const [node, program] of staged.programs) {
-      programs.set(node, this.#number(node, program, ops));
-    }
+    const told = new Map([...staged.programs].map(([node, program]) => [node, this.#number(node, program, ops)]));
     return {
       ops,
       decisive: noted.length > 0,
       result: () => {
         live.saved(unsaved);
         this.#contestDue = inventory.due;
-        this.#inForce.told(programs, staged.waiting, live);
+        this.#inForce.told(told, staged.waiting, live);
+        this.#told = told;
+        const programs = new Map([...told].map(([node, { numbered: program }]) => [node, program]));
         return { inventory, policies: result.policies, programs };
       },
     };
   }
 
-  /** Gives the program a new revision if it differs from the previous one. */
-  #number(node: string, program: PlannedProgram, ops: Operation[]): NodeProgram {
+  /**
+   * Gives the program a new revision if it differs from the previous one. The same stays the same
+   * object.
+   */
+  #number(node: string, program: PlannedProgram, ops: Operation[]): Numbered {
+    const revision = this.#revision(node, program, ops);
+    const before = this.#told.get(node);
+    const isSame = before?.program === program && before.revision === revision;
+    return isSame ? before : { program, revision, numbered: numbered(program, revision) };
+  }
+
+  #revision(node: string, program: PlannedProgram, ops: Operation[]): number {
     const { view, live } = this.#parts;
-    const digest = createHash('sha256').update(JSON.stringify(program)).digest('hex');
+    const digest = fingerprint(program);
     const before = view.get('programs', node)?.value;
     // A kernel can have a higher revision than a controller whose data folder was restored from a
     // backup.
     const applied = live.get(node)?.appliedRevision ?? 0;
     if (before?.digest === digest && before.revision >= applied) {
-      return { ...program, revision: before.revision };
+      return before.revision;
     }
     const revision = Math.max(before?.revision ?? 0, applied) + 1;
     ops.push({ type: 'put', key: keyOf('programs', node), value: { digest, revision } });
-    return { ...program, revision };
+    return revision;
   }
 }

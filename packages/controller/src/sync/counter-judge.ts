@@ -7,8 +7,11 @@ import {
   policyOfId,
   type TerminationReport,
 } from '@mirrorplane/contract';
-import type { Counted, CounterJudge, RefusedCounts } from '../reports/counter-totals.ts';
+import { idsOf, partOf } from '@mirrorplane/planner';
+import type { CounterJudge, RefusedCounts } from '../reports/counter-totals.ts';
 import type { PolicyRecord } from '../store/records.ts';
+
+const LISTS = { capture: 'captures', delivery: 'deliveries', termination: 'terminations' } as const;
 
 /** Texts for the reasons of refused counters. */
 const WORDS = {
@@ -45,19 +48,14 @@ export interface JudgedNode {
   now: number;
 }
 
-/** A judge for one report. It indexes the program once, at the first question. */
+/** A judge for one report. */
 export function counterJudge(node: JudgedNode): CounterJudge {
   const { program, hasInterface, wasTold, unseen, hasPart, policyOf, readBefore, now } = node;
-  let ids: Record<Counted, Set<string>> | undefined;
   return {
     owns: (kind, report) => {
-      ids ??= {
-        capture: new Set(program?.captures.map(({ policy, source }) => captureId(policy, source))),
-        delivery: new Set(program?.deliveries.map(({ id }) => id)),
-        termination: new Set(program?.terminations.map(({ id }) => id)),
-      };
       const policy = policyOf(report.policy);
-      const inProgram = ids[kind].has(idOf(report));
+      const part = program && partOf(program, policyOfId(idOf(report)) ?? '');
+      const inProgram = part !== undefined && idsOf(part[LISTS[kind]]).has(idOf(report));
       if ('source' in report && !hasInterface(report.source)) {
         // The interface may have been there while nobody heard of the node. The total that was
         // taken then goes with its policy, and the node may tell it once more after that.

@@ -13,6 +13,7 @@ import {
 } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
 import type { CertificateName } from '../auth/node-certificates.ts';
+import { programText } from '../planning/program-text.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { readMessage } from './agent-message.ts';
 import { AgentReports, type ReportHost } from './agent-reports.ts';
@@ -144,8 +145,7 @@ export class Session {
   send(program: NodeProgram): void {
     if (this.#greeted && this.#sentRevision !== program.revision && this.isOpen) {
       this.#sentRevision = program.revision;
-      const message: ControllerMessage = { type: 'program', program };
-      this.#socket.send(JSON.stringify(message));
+      this.#socket.send(`{"type":"program","program":${programText(program)}}`);
     }
   }
 

@@ -5,7 +5,7 @@ import type { CaptureReport, NodeProgram } from '@mirrorplane/contract';
 import { counterJudge, type JudgedNode } from '../../src/sync/counter-judge.ts';
 
 const report = { policy: 'p', source: 'web-1/0', direction: 'inbound' } as CaptureReport;
-const program = { captures: [{ policy: 'p', source: 'web-1/0' }], deliveries: [], terminations: [] };
+const program = { captures: [{ id: 'p/web-1/0', policy: 'p', source: 'web-1/0' }], deliveries: [], terminations: [] };
 const nothing = { captures: [], deliveries: [], terminations: [] };
 const policy = { createdAt: 'a', updatedAt: 'a', sources: ['web-1/0'], destination: 'ids-1/0' };
 
