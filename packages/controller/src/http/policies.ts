@@ -288,7 +288,8 @@ function* seenEntries(services: Services, judge: Judge): Iterable<PolicyEntry> {
     if (part === record && part) {
       yield entry;
     } else if (part) {
-      yield { ...entry, sources: part.sources, summary: summaryOfPart(summary), nodes: new Set() };
+      const { sources } = part;
+      yield { ...entry, sources, summary: summaryOfPart(summary, sources.length), nodes: new Set() };
     }
   }
 }

@@ -31,8 +31,8 @@ export function topicSight(judge: Judge, { view }: Services): TopicSight | undef
       if (policy && judge.seesWhole(policy)) {
         return [[key, item]];
       }
-      const isPart = at < 0 && policy !== undefined && partOfPolicy(policy, judge) !== undefined;
-      return isPart ? [[key, summaryOfPart(item as PolicySummary)]] : [];
+      const part = at < 0 && policy !== undefined ? partOfPolicy(policy, judge) : undefined;
+      return part ? [[key, summaryOfPart(item as PolicySummary, part.sources.length)]] : [];
     });
     return new Map(seen);
   };

@@ -59,9 +59,22 @@ function isWaiting({ approval, change }: Pick<PolicyRecord, 'approval' | 'change
   return change !== undefined || approval?.state === 'pending';
 }
 
-/** What is shown of a policy to who may see a part of its sources: nothing that names the others. */
-export function summaryOfPart(summary: PolicySummary): PolicySummary {
-  return { ...summary, reasons: [], pending: [] };
+/**
+ * What is shown of a policy to who may see a part of its sources: nothing that names or counts the
+ * others, or says how much they send.
+ * @param sourceCount number of the sources that one may see
+ */
+export function summaryOfPart(summary: PolicySummary, sourceCount: number): PolicySummary {
+  return {
+    ...summary,
+    sourceCount,
+    reasons: [],
+    reasonCount: 0,
+    pending: [],
+    health: { state: 'unknown', reasons: [] },
+    rates: { copied: null, delivered: null, dropped: null, lost: null },
+    sparkline: summary.sparkline.map(() => null),
+  };
 }
 
 function stateOf({

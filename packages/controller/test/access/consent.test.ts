@@ -68,6 +68,9 @@ test('a policy of two tenants copies nothing until both have consented, and says
     assert.equal(listed.body.items[0].name, 'tap');
     assert.doesNotMatch(listed.text, /green/, `view=${view} names nothing of others`);
   }
+  const [summary] = (await red('GET', `${POLICIES}?view=summary`)).body.items;
+  assert.deepEqual([summary.sourceCount, summary.health.state, summary.rates.copied], [1, 'unknown', null]);
+  assert.equal((await reader('GET', `${POLICIES}?view=summary`)).body.items[0].sourceCount, 2);
   const waiting = async (ask: typeof red) => {
     const { items, total } = (await ask('GET', `${API}/approvals`)).body;
     return [total, items.map(({ policy, rights, yours }: Record<string, unknown>) => [policy, rights, yours])];
