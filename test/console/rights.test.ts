@@ -8,40 +8,20 @@ import type { Grant } from '@mirrorplane/contract';
 import type { Locator, Page } from 'playwright-core';
 import { axeViolations, onPage, useBrowser } from './support/browser.ts';
 import { ControllerHost } from './support/controller-host.ts';
+import { asHolder, must, twoPools } from './support/holder.ts';
 import { make } from './support/policy-form.ts';
 
 let host: ControllerHost;
 before(async () => {
   host = await ControllerHost.start();
-  await must('PUT', '/api/v1/domains/blue', {});
-  for (const pool of ['east', 'west']) {
-    await must('PUT', `/api/v1/pools/${pool}`, { domain: 'blue' });
-  }
-  for (const [id, pool] of Object.entries({ 'tool/0': 'east', 'app/0': 'east', 'web/0': 'west' })) {
-    await must('PUT', `/api/v1/interfaces/${encodeURIComponent(id)}`, { kind: 'vm', pool });
-  }
-  await must('POST', '/api/v1/policies', { name: 'own', sources: ['app/0'], destination: 'tool/0' });
+  await twoPools(host, { 'tool/0': 'east', 'app/0': 'east', 'web/0': 'west' });
+  await must(host, 'POST', '/api/v1/policies', { name: 'own', sources: ['app/0'], destination: 'tool/0' });
 });
 after(() => host?.close());
 const browser = useBrowser(() => host);
 
-async function must(method: string, path: string, body: unknown): Promise<Record<string, string>> {
-  const answer = await host.api(method, path, body);
-  assert.ok(answer.status < 300, JSON.stringify(answer));
-  return answer.body as Record<string, string>;
-}
-
-/** Runs `work` on the overview of somebody who has signed in with a token with these grants. */
-async function as(name: string, grants: Grant[], work: (page: Page) => Promise<void>): Promise<void> {
-  const { token } = await must('POST', '/api/v1/tokens', { name, grants, expiresAt: 'never' });
-  await onPage(browser, { signedIn: false }, async (page) => {
-    await page.getByRole('button', { name: 'Sign in with a token' }).click();
-    await page.getByLabel('Token', { exact: true }).fill(token!);
-    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-    await page.getByRole('navigation').waitFor();
-    await work(page);
-  });
-}
+const as = (name: string, grants: Grant[], work: (page: Page) => Promise<void>) =>
+  asHolder(host, browser, name, grants, work);
 
 /** Who reads everything, and makes policies in one pool. */
 const ownerOf = (pool: string): Grant[] => [{ role: 'viewer' }, { role: 'operator', scope: { pools: [pool] } }];

@@ -2,50 +2,51 @@
  * What is around every page: the menu, whether what is shown is fresh, the look, and signing out.
  */
 import { ActionIcon, Button, useComputedColorScheme, useMantineColorScheme } from '@mantine/core';
+import type { Right } from '@mirrorplane/contract';
 import { Link, Outlet, useRouterState } from '@tanstack/react-router';
 import { type ReactNode, useEffect, useRef, useSyncExternalStore } from 'react';
 import { session } from './api/session.ts';
 import { useNow } from './data/clock.ts';
 import { useRight } from './data/rights.ts';
 import { useStreamState, useTopic } from './data/stream.ts';
-import { AllowedLink } from './parts/allowed.tsx';
+import { AllowedLink, AllowedPart } from './parts/allowed.tsx';
 import { Mark } from './parts/marks.tsx';
 import { clockTime } from './text/format.ts';
 import { text } from './text/index.ts';
 
-const MENU = [
-  ['/', text.menu.overview],
-  ['/policies', text.menu.policies],
-  ['/interfaces', text.menu.interfaces],
-  ['/destinations', text.menu.destinations],
-  ['/nodes', text.menu.nodes],
-  ['/pools', text.menu.pools],
-  ['/domains', text.menu.domains],
-  ['/packets', text.menu.packets],
-  ['/events', text.menu.events],
-  ['/findings', text.menu.findings],
-] as const;
-/** Pages that need a right of their own. */
-const GUARDED = [
+/** Pages, and the right that one needs for each. */
+const MENU: readonly [to: string, label: string, right: Right][] = [
+  ['/', text.menu.overview, 'read'],
+  ['/policies', text.menu.policies, 'read'],
+  ['/interfaces', text.menu.interfaces, 'read'],
+  ['/destinations', text.menu.destinations, 'read'],
+  ['/nodes', text.menu.nodes, 'read'],
+  ['/pools', text.menu.pools, 'read'],
+  ['/domains', text.menu.domains, 'read'],
+  ['/packets', text.menu.packets, 'packets'],
+  ['/events', text.menu.events, 'read'],
+  ['/findings', text.menu.findings, 'packets'],
   ['/audit', text.menu.audit, 'audit'],
   ['/users', text.menu.users, 'access'],
-] as const;
+];
 /** Pages of everybody who has signed in. */
 const OWN = [
   ['/tokens', text.menu.tokens],
   ['/account', text.menu.account],
 ] as const;
+const OWN_PATHS: ReadonlySet<string> = new Set(['/device', ...OWN.map(([to]) => to)]);
 
 export function Shell(): ReactNode {
   // On every page: whether what is shown is fresh has to be known on every page.
-  useTopic('events');
+  const mayRead = useRight('read');
+  useTopic(mayRead ? 'events' : undefined);
   const mayChange = useRight('policy');
   const { name } = useSyncExternalStore(session.subscribe, session.state);
   return (
     <div className="frame">
       <header>
         <strong translate="no">Mirrorplane</strong>
-        <Freshness />
+        {mayRead && <Freshness />}
         <ServerClock />
         <span className="quiet" translate="no">
           {name}
@@ -57,10 +58,7 @@ export function Shell(): ReactNode {
         </Button>
       </header>
       <nav aria-label={text.menu.label}>
-        {MENU.map(([to, label]) => (
-          <MenuLink key={to} to={to} label={label} />
-        ))}
-        {GUARDED.map(([to, label, right]) => (
+        {MENU.map(([to, label, right]) => (
           <AllowedLink key={to} right={right} label={label}>
             <MenuLink to={to} label={label} />
           </AllowedLink>
@@ -95,7 +93,13 @@ function PageArea(): ReactNode {
   }, [pathname]);
   return (
     <main ref={main} tabIndex={-1} style={{ outline: 'none' }}>
-      <Outlet />
+      {OWN_PATHS.has(pathname) ? (
+        <Outlet />
+      ) : (
+        <AllowedPart right="read">
+          <Outlet />
+        </AllowedPart>
+      )}
     </main>
   );
 }

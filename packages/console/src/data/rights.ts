@@ -11,6 +11,9 @@ import { text } from '../text/index.ts';
 const t = text.rights;
 const NONE: readonly Grant[] = [];
 
+/** What stands in place of a reason until the controller has answered. */
+export const ASKING = t.asking;
+
 /**
  * What a right is needed for: what scopes can tell apart of it, or the name of a thing, of which the
  * controller is asked. For the rows of a list it is the former.
@@ -22,13 +25,17 @@ export function useRight(right: Right): boolean {
   return useSyncExternalStore(session.subscribe, () => session.state().rights?.includes(right) === true);
 }
 
+function useGrants(): readonly Grant[] {
+  return useSyncExternalStore(session.subscribe, () => session.state().grants ?? NONE);
+}
+
 /**
  * Why one may not do something: the right that is missing, and who can grant it. Undefined: one may.
  * @param about Left out: anything at all
  */
 export function useLack(right: Right, about?: About): string | undefined {
   const somewhere = useRight(right);
-  const grants = useSyncExternalStore(session.subscribe, () => session.state().grants ?? NONE);
+  const grants = useGrants();
   const isScoped = somewhere && about !== undefined && !allowsEverywhere(grants, right);
   const asked = isScoped && typeof about === 'string' ? about : undefined;
   const { data, isPending } = useQuery({
@@ -47,7 +54,7 @@ export function useLack(right: Right, about?: About): string | undefined {
     return allows(grants, right, about) ? undefined : t.outside(right, t.thisOne);
   }
   if (isPending) {
-    return t.asking;
+    return ASKING;
   }
   // Where the controller did not answer, it is left to decide.
   return data?.allowed === false ? t.outside(right, asked!) : undefined;

@@ -213,8 +213,11 @@ export function onAsk(asker: () => void): () => void {
 }
 
 /** Wants a topic as long as the component is there. */
-export function useTopic(topic: string): void {
+export function useTopic(topic: string | undefined): void {
   useEffect(() => {
+    if (topic === undefined) {
+      return;
+    }
     wanted.set(topic, (wanted.get(topic) ?? 0) + 1);
     reconsider();
     return () => {

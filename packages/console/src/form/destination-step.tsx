@@ -8,6 +8,7 @@ import { answer, api } from '../api/client.ts';
 import type { InterfaceSummary } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
 import type { ListSearch } from '../data/search.ts';
+import { Allowed } from '../parts/allowed.tsx';
 import { DialogButton } from '../parts/dialog.tsx';
 import { EdgeDialog } from '../parts/edge-dialog.tsx';
 import { CanBe, IDENTITY_COLUMNS } from '../parts/interface-columns.tsx';
@@ -98,10 +99,12 @@ export function DestinationStep({ draft, change, checks }: StepProps): ReactNode
         height={420}
         choice={{ chosen: new Set([draft.destination]), toggle: choose, refused }}
       >
-        <DialogButton
-          label={text.interfaces.declareEdge}
-          dialog={(close) => <EdgeDialog onClose={close} onDeclared={(destination) => change({ destination })} />}
-        />
+        <Allowed right="inventory" label={text.interfaces.declareEdge}>
+          <DialogButton
+            label={text.interfaces.declareEdge}
+            dialog={(close) => <EdgeDialog onClose={close} onDeclared={(destination) => change({ destination })} />}
+          />
+        </Allowed>
       </ListTable>
     </section>
   );

@@ -3,6 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { useSearch } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 import { answer, api } from '../api/client.ts';
+import { useLack } from '../data/rights.ts';
+import { RefusedPage } from '../parts/allowed.tsx';
 import { ProblemAlert } from '../parts/problem.tsx';
 import { text } from '../text/index.ts';
 import { draftOf, EMPTY } from './draft.ts';
@@ -27,7 +29,11 @@ export function usePolicyOnce(name: string | undefined) {
 
 export function NewPolicyPage(): ReactNode {
   const { clone } = useSearch({ from: '/new-policy' });
+  const lack = useLack('policy');
   const { data, error } = usePolicyOnce(clone);
+  if (lack !== undefined) {
+    return <RefusedPage title={text.form.create} why={lack} />;
+  }
   if (clone === undefined) {
     return <PolicyForm key="new" title={text.form.create} initial={EMPTY} />;
   }

@@ -4,6 +4,8 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { type FormEvent, type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
+import { useLack } from '../data/rights.ts';
+import { OrRefused } from '../parts/allowed.tsx';
 import { refusalOf } from '../parts/dialog.tsx';
 import { Data, Said } from '../parts/marks.tsx';
 import { NamePicker } from '../parts/name-picker.tsx';
@@ -67,6 +69,8 @@ export function StartForm(props: { search: PacketSearch; onBegun(search: PacketS
   const { search, onBegun } = props;
   const [asked, setAsked] = useState(() => askedOf(search));
   const wordsProblem = useWordsProblem(asked.words);
+  // A policy may get other sources while it is looked at.
+  const isScoped = useLack('packets', {}) !== undefined;
   const begin = useMutation({
     mutationFn: () => answer(api.POST('/api/v1/looks', { body: bodyOf(asked) as never })),
     onSuccess: ({ id }) => onBegun({ ...searchOf(asked), look: id }),
@@ -86,9 +90,11 @@ export function StartForm(props: { search: PacketSearch; onBegun(search: PacketS
       <BoundsPart {...part} />
       <ProblemAlert error={begin.error} />
       <div className="bar">
-        <Button type="submit" loading={begin.isPending} disabled={!isReady}>
-          {t.start}
-        </Button>
+        <OrRefused label={t.start} why={kind === 'policy' && isScoped ? t.policyEverywhere : undefined}>
+          <Button type="submit" loading={begin.isPending} disabled={!isReady}>
+            {t.start}
+          </Button>
+        </OrRefused>
       </div>
     </form>
   );

@@ -5,7 +5,9 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { AuditEntry } from '../api/types.ts';
+import { useLack } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
+import { RefusedPage } from '../parts/allowed.tsx';
 import { AuditChainState } from '../parts/audit-chain.tsx';
 import { AuditChanges } from '../parts/audit-changes.tsx';
 import classes from '../parts/event-list.module.css';
@@ -54,6 +56,11 @@ function useAudit({ q, since, until }: AuditSearch) {
 
 export function AuditPage(): ReactNode {
   useTitle(text.menu.audit);
+  const lack = useLack('audit');
+  return lack === undefined ? <AuditLog /> : <RefusedPage title={text.menu.audit} why={lack} />;
+}
+
+function AuditLog(): ReactNode {
   const search = useSearch({ from: '/audit' });
   const navigate = useNavigate();
   const change = (more: AuditSearch) => {

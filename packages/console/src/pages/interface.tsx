@@ -7,7 +7,7 @@ import type { Interface } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
-import { Allowed } from '../parts/allowed.tsx';
+import { Allowed, AllowedLink } from '../parts/allowed.tsx';
 import { DeleteButton, DialogButton } from '../parts/dialog.tsx';
 import { EdgeDialog } from '../parts/edge-dialog.tsx';
 import { EventList } from '../parts/event-list.tsx';
@@ -39,9 +39,11 @@ export function InterfacePage(): ReactNode {
         <h1 translate="no">{id}</h1>
         {data && <span className="quiet">{text.kinds[data.kind]}</span>}
         <span className="grow" />
-        <Link to="/findings" search={{ from: id }}>
-          {text.findings.fromHere}
-        </Link>
+        <AllowedLink right="packets" label={text.findings.fromHere}>
+          <Link to="/findings" search={{ from: id }}>
+            {text.findings.fromHere}
+          </Link>
+        </AllowedLink>
         {data && <Actions item={data} />}
       </div>
       <ProblemAlert error={error} />

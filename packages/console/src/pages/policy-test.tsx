@@ -6,6 +6,7 @@ import type { ReactNode } from 'react';
 import { answer, api, ProblemError } from '../api/client.ts';
 import type { PolicyTest, PolicyTestRow, Reason } from '../api/types.ts';
 import { queryClient } from '../data/query-client.ts';
+import { useLack } from '../data/rights.ts';
 import { useTitle } from '../data/title.ts';
 import { Allowed } from '../parts/allowed.tsx';
 import classes from '../parts/event-list.module.css';
@@ -22,8 +23,10 @@ export function PolicyTestPage(): ReactNode {
   useTitle(t.title(name));
   const params = { path: { name } };
   const queryKey = ['policy-test', name];
+  const lack = useLack('read', `policy/${name}`);
   const last = useQuery({
     queryKey,
+    enabled: lack === undefined,
     queryFn: async ({ signal }): Promise<PolicyTest | null> => {
       try {
         return await answer(api.GET('/api/v1/policies/{name}/test', { params, signal }));
@@ -59,6 +62,7 @@ export function PolicyTestPage(): ReactNode {
       <p role="status" className="quiet">
         {run.isPending && t.running}
       </p>
+      {lack !== undefined && <p>{lack}</p>}
       <ProblemAlert error={run.error ?? last.error} />
       {last.data === null && <p className="quiet">{t.never}</p>}
       {last.data && <Result test={last.data} />}

@@ -7,8 +7,10 @@ import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { lazy, type ReactNode, Suspense } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { Policy, PolicyStatus, PolicySummary } from '../api/types.ts';
+import { ASKING, useLack } from '../data/rights.ts';
 import { useTopic } from '../data/stream.ts';
 import { useTitle } from '../data/title.ts';
+import { AllowedLink } from '../parts/allowed.tsx';
 import { EventPages } from '../parts/event-list.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Data, HealthMark, StateMark } from '../parts/marks.tsx';
@@ -38,16 +40,21 @@ export function PolicyPage(): ReactNode {
     queryKey: [`policy:${name}`, 'one'],
     queryFn: ({ signal }) => answer(api.GET('/api/v1/policies/{name}', { params: { path }, signal })),
   });
+  // Who may read some of its sources reads these alone, and no status.
+  const lack = useLack('read', `policy/${name}`);
   const status = useQuery({
     queryKey: [`policy:${name}`, 'status'],
+    enabled: lack === undefined,
     queryFn: ({ signal }) => answer(api.GET('/api/v1/policies/{name}/status', { params: { path }, signal })),
   });
   const traffic = useTraffic(name);
+  const isPart = lack !== undefined && lack !== ASKING;
+  const state = status.data?.state ?? (isPart ? traffic.data?.state : undefined);
   return (
     <>
       <div className="bar">
         <h1 translate="no">{name}</h1>
-        {status.data && <StateMark state={status.data.state} />}
+        {state && <StateMark state={state} />}
         {traffic.data && (
           <WithReasons reasons={traffic.data.health.reasons} label={text.policies.healthReasons(name)}>
             <HealthMark health={traffic.data.health.state} />
@@ -59,8 +66,9 @@ export function PolicyPage(): ReactNode {
         {policy.data && <PolicyActions policy={policy.data} />}
       </div>
       <ProblemAlert error={policy.error ?? status.error} />
+      {policy.data && isPart && <p>{t.part}</p>}
       {policy.data && <ApprovalPanel policy={policy.data} />}
-      {policy.data && status.data && (
+      {policy.data && (status.data || isPart) && (
         <Tabs
           value={tab}
           onChange={(to) =>
@@ -83,11 +91,11 @@ export function PolicyPage(): ReactNode {
             <SourcesTable policy={name} />
           </Tabs.Panel>
           <Tabs.Panel value="events" pt="md">
-            <p>
+            <AllowedLink right="audit" label={text.audit.ofPolicy}>
               <Link to="/audit" search={{ q: `resource:policies/${name}` }}>
                 {text.audit.ofPolicy}
               </Link>
-            </p>
+            </AllowedLink>
             <EventPages object={`policy/${name}`} />
           </Tabs.Panel>
         </Tabs>
@@ -100,7 +108,7 @@ export function PolicyPage(): ReactNode {
 function useTraffic(name: string) {
   return useQuery({
     queryKey: [`policy:${name}`, 'traffic'],
-    queryFn: async ({ signal }): Promise<Pick<PolicySummary, 'health' | 'rates' | 'createdBy'> | null> => {
+    queryFn: async ({ signal }): Promise<Pick<PolicySummary, 'state' | 'health' | 'rates' | 'createdBy'> | null> => {
       const query = { view: 'summary', filter: `"${name}"` } as const;
       const { items } = await answer(api.GET('/api/v1/policies', { params: { query }, signal }));
       return (items as PolicySummary[]).find((one) => one.name === name) ?? null;
@@ -110,12 +118,16 @@ function useTraffic(name: string) {
 
 interface SummaryProps {
   policy: Policy;
-  status: PolicyStatus;
+  /** Undefined: one may see a part of the policy alone. */
+  status: PolicyStatus | undefined;
   /** Undefined: not known any more. */
   createdBy: string | undefined;
 }
 
 function Summary({ policy, status, createdBy }: SummaryProps): ReactNode {
+  if (status === undefined) {
+    return <PolicyFacts policy={policy} status={status} createdBy={createdBy} />;
+  }
   return (
     <div className="panel">
       {status.reasons.length > 0 && <ReasonList reasons={status.reasons} />}
@@ -156,7 +168,7 @@ function PolicyFacts({ policy, status, createdBy }: SummaryProps): ReactNode {
           </span>,
         ],
         [t.changed, updatedAt !== createdAt && <Data key="v">{dateTime(updatedAt)}</Data>],
-        [text.policies.health, status.stale ? t.stale : undefined],
+        [text.policies.health, status?.stale ? t.stale : undefined],
       ]}
     />
   );

@@ -3,10 +3,12 @@
 import { NumberInput, TextInput } from '@mantine/core';
 import { parseGrants } from '@mirrorplane/contract/grant-text';
 import { useSearch } from '@tanstack/react-router';
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useState, useSyncExternalStore } from 'react';
 import { answer, api } from '../api/client.ts';
+import { session } from '../api/session.ts';
 import type { ApiToken } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
+import { OrRefused } from '../parts/allowed.tsx';
 import { ConfirmButton, DialogButton, FormDialog, refusalOf } from '../parts/dialog.tsx';
 import { GrantsCell } from '../parts/grants-cell.tsx';
 import { ListPage } from '../parts/list-page.tsx';
@@ -23,6 +25,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export function TokensPage(): ReactNode {
   const search = useSearch({ from: '/tokens' });
   const [made, setMade] = useState<string>();
+  const { kind, grants = [] } = useSyncExternalStore(session.subscribe, session.state);
+  const why = kind === 'apiToken' ? t.notByToken : grants.length === 0 ? t.noGrants : undefined;
   return (
     <>
       <ListPage
@@ -34,11 +38,13 @@ export function TokensPage(): ReactNode {
         columns={COLUMNS}
         idOf={({ name }) => name}
         actions={
-          <DialogButton
-            label={t.create}
-            variant="filled"
-            dialog={(close) => <CreateDialog onClose={close} onMade={setMade} />}
-          />
+          <OrRefused label={t.create} why={why}>
+            <DialogButton
+              label={t.create}
+              variant="filled"
+              dialog={(close) => <CreateDialog onClose={close} onMade={setMade} />}
+            />
+          </OrRefused>
         }
       />
       {made !== undefined && (

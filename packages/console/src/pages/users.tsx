@@ -4,7 +4,8 @@ import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { User } from '../api/types.ts';
 import { useList } from '../data/lists.ts';
-import { Allowed } from '../parts/allowed.tsx';
+import { useLack } from '../data/rights.ts';
+import { RefusedPage } from '../parts/allowed.tsx';
 import { DialogButton } from '../parts/dialog.tsx';
 import { GrantsCell } from '../parts/grants-cell.tsx';
 import { ListPage } from '../parts/list-page.tsx';
@@ -19,6 +20,11 @@ import { text } from '../text/index.ts';
 const t = text.people.users;
 
 export function UsersPage(): ReactNode {
+  const lack = useLack('access');
+  return lack === undefined ? <Users /> : <RefusedPage title={t.title} why={lack} />;
+}
+
+function Users(): ReactNode {
   const search = useSearch({ from: '/users' });
   const [password, setPassword] = useState<string>();
   const actions = actionsColumn<User>({
@@ -40,13 +46,11 @@ export function UsersPage(): ReactNode {
         columns={[...COLUMNS, actions]}
         idOf={({ name }) => name}
         actions={
-          <Allowed right="access" label={t.create}>
-            <DialogButton
-              label={t.create}
-              variant="filled"
-              dialog={(close) => <UserDialog onClose={close} onPassword={setPassword} />}
-            />
-          </Allowed>
+          <DialogButton
+            label={t.create}
+            variant="filled"
+            dialog={(close) => <UserDialog onClose={close} onPassword={setPassword} />}
+          />
         }
       />
       {password !== undefined && (

@@ -42,7 +42,7 @@ export function OrRefused(props: { label: string; why: string | undefined; child
   );
 }
 
-/** A way to a page for who may read it. */
+/** A way to a page for who may use it. */
 export function AllowedLink({ right, label, children }: Omit<AllowedProps, 'about'>): ReactNode {
   const lack = useLack(right);
   const id = useId();
@@ -59,7 +59,17 @@ export function AllowedLink({ right, label, children }: Omit<AllowedProps, 'abou
   );
 }
 
-/** A page, or its reason where one may not use it. */
+/** A page that one may not use: its title, and why. */
+export function RefusedPage({ title, why }: { title: string; why: string }): ReactNode {
+  return (
+    <>
+      <h1>{title}</h1>
+      <p>{why}</p>
+    </>
+  );
+}
+
+/** What is on a page, or the reason where one may not use it. */
 export function AllowedPart({ right, children }: Pick<AllowedProps, 'right' | 'children'>): ReactNode {
   const lack = useLack(right);
   return lack === undefined ? children : <p>{lack}</p>;

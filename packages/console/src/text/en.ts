@@ -258,6 +258,7 @@ export const en = {
     healthReasons: (name: string) => `What becomes of the copies of ${name}`,
   },
   policy: {
+    part: 'You may read a part of this policy: its other sources, its counters and its history are not shown.',
     created: 'Created',
     changed: 'Changed',
     by: (who: string) => `by ${who}`,

@@ -3,6 +3,8 @@
 export const packets = {
   title: 'Packets',
   how: 'A look shows packets of interfaces on their way, for ten minutes at most, and what became of them and of their copies.',
+  policyEverywhere:
+    'Your right "packets" has a scope, and the policy may get other sources meanwhile: choose its interfaces instead.',
   what: 'What to look at',
   ofInterfaces: 'Interfaces',
   ofPolicy: 'Sources of a policy',

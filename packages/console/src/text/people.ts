@@ -101,6 +101,8 @@ export const people = {
     days: 'Days until it ends',
     daysHow: 'Empty: it has no end.',
     grantsHow: 'At most yours. Empty: all that you may do.',
+    notByToken: 'A token makes no tokens: sign in with a password, or by single sign-on.',
+    noGrants: 'You have no grants that a token could have. Who has the right "access" can grant some.',
     tokenIs: 'Token',
     tokenHow: 'It is shown only now.',
     revoke: 'Revoke',
