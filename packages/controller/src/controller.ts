@@ -33,6 +33,7 @@ import { buildApp } from './http/app.ts';
 import { mayLook } from './http/look-sight.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
 import { grantedNodes, recordsOf } from './inventory/inventory.ts';
+import { LatestTime } from './latest-time.ts';
 import {
   clearSocket,
   formatListen,
@@ -156,6 +157,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   const { data } = options;
   const signInFile = options.signIn === undefined ? { openid: [], ldap: [] } : readSignInFile(options.signIn);
   prepareFolder(data);
+  const latest = new LatestTime({ file: path.join(data, 'latest-time'), clock, steady, log });
+  closers.add(() => latest.close());
 
   const failed = (error: Error) => {
     log.fatal({ err: error }, 'the controller cannot use its store any more');
@@ -261,12 +264,13 @@ async function open(options: ControllerOptions, closers: Closers) {
     sessions: ({ byOwner }) =>
       new Sessions({
         file: path.join(data, 'sessions.json'),
-        clock,
+        clock: latest.now,
         isValid: (owner) => byOwner(owner) !== undefined,
         holderOf: (owner) => byOwner(owner)?.name,
         log,
       }),
     clock,
+    endClock: latest.now,
     log,
   });
   closers.add(() => people.close());
@@ -301,6 +305,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     authority,
     log,
     clock,
+    endClock: latest.now,
     people,
     sessions: people.sessions,
     signInWays,
@@ -333,7 +338,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     },
   };
   void events.note(started());
-  const ends = new PolicyEnds({ view, decisions, planning, audit, events, clock, steady, log });
+  const ends = new PolicyEnds({ view, decisions, planning, audit, events, clock, endClock: latest.now, steady, log });
   closers.add(() => ends.close());
   closers.add(watchAuthority({ authority, events, log, clock }));
   planning.request();

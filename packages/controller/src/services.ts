@@ -60,6 +60,8 @@ export interface Services {
   log: Logger;
   /** Milliseconds since 1970. */
   clock: () => number;
+  /** The same for what ends: it never goes back, also over a restart. */
+  endClock: () => number;
   /** Users, and their tokens. */
   people: People;
   sessions: Sessions;

@@ -4,10 +4,12 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
-import { Bench } from './harness.ts';
+import { parseJoinToken } from '@mirrorplane/contract';
+import { Bench, certificateRequest } from './harness.ts';
 import { by, makeUser, nobody, SESSION, signIn } from './people-client.ts';
 import { SseReader } from './sse.ts';
 
+const API = '/api/v1';
 const HOUR = 60 * 60_000;
 
 test('a token ends at its time with all that is open by it, and with its maker', async (t) => {
@@ -44,6 +46,45 @@ test('a token ends at its time with all that is open by it, and with its maker',
   const other = { grants: [{ role: 'observer' }] };
   await bench.must('PUT', '/api/v1/users/alice', other);
   assert.equal(await status(long), 401);
+});
+
+test('what has ended stays so after a restart with the clock set back, and new tokens live as long as they say', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1');
+  const password = await makeUser(bench, 'alice');
+  const alice = await signIn(bench, { user: 'alice', password });
+  const make = async (name: string, ms: number) => {
+    const expiresAt = new Date(Date.now() + bench.ahead + ms).toISOString();
+    return (await bench.must('POST', '/api/v1/tokens', { name, expiresAt })).token as string;
+  };
+  const short = await make('short', HOUR);
+  const long = await make('long', 100 * HOUR);
+  const join = await bench.must('POST', '/api/v1/nodes/node-1/token', { lifetimeSeconds: 3600 });
+  const policy = `${API}/policies/tap`;
+  await bench.declare('a/0', 'b/0');
+  const endsAt = new Date(Date.now() + HOUR).toISOString();
+  const spec = { sources: ['a/0'], destination: 'b/0', enabled: false, endsAt };
+  await bench.must('PUT', policy, spec);
+  bench.ahead = 30 * HOUR;
+  await bench.restart();
+  bench.ahead = 0;
+  await bench.restart();
+  const status = async (token: string) => (await bench.request('GET', `${API}/nodes`, undefined, { token })).status;
+  assert.deepEqual([await status(short), await status(long)], [401, 200]);
+  assert.equal((await by(bench, alice, 'GET', `${API}/session`)).status, 401, 'a session too');
+  assert.deepEqual((await bench.get(`${API}/join-tokens`)).body.items, [], 'a join token too');
+  const { csr } = await certificateRequest('node-1');
+  const enrolled = await bench.enroll({ node: 'node-1', secret: parseJoinToken(join.token).secret, csr });
+  assert.equal(enrolled.status, 401);
+  const enabled = await bench.put(policy, { ...spec, enabled: true });
+  assert.deepEqual([enabled.status, enabled.body.errors?.[0].code], [422, 'POLICY_END_PAST']);
+  // The time goes on from the latest one.
+  bench.ahead = 30 * HOUR;
+  const next = await make('next', HOUR);
+  bench.ahead = 0;
+  assert.equal(await status(next), 200);
+  bench.ahead = 32 * HOUR;
+  assert.equal(await status(next), 401);
 });
 
 test('a stream by a token ends when the token has expired', async (t) => {

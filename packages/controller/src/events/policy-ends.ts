@@ -21,6 +21,8 @@ export interface PolicyEndsParts {
   events: EventLog;
   /** Milliseconds since 1970. */
   clock: () => number;
+  /** The same for what ends: it never goes back. */
+  endClock: () => number;
   /** Milliseconds that only go forward. */
   steady: () => number;
   log: Logger;
@@ -77,7 +79,7 @@ export class PolicyEnds {
   }
 
   #of({ uid, name }: PolicyRecord, endsAt: string): Known {
-    const { clock, steady, events } = this.#parts;
+    const { endClock, steady, events } = this.#parts;
     const before = this.#known.get(uid);
     if (before?.endsAt === endsAt) {
       return before;
@@ -86,14 +88,14 @@ export class PolicyEnds {
     const told = [...events.newestFirst()].some(
       (event) => event.kind === 'policyEndsSoon' && event.object.name === name && event.message === message,
     );
-    const known = { endsAt, due: steady() + Date.parse(endsAt) - clock(), told };
+    const known = { endsAt, due: steady() + Date.parse(endsAt) - endClock(), told };
     this.#known.set(uid, known);
     return known;
   }
 
   async #judge({ name }: PolicyRecord, known: Known): Promise<void> {
-    const { clock, steady, events } = this.#parts;
-    const left = Math.min(Date.parse(known.endsAt) - clock(), known.due - steady());
+    const { endClock, steady, events } = this.#parts;
+    const left = Math.min(Date.parse(known.endsAt) - endClock(), known.due - steady());
     if (left <= 0) {
       await this.#end(name, known.endsAt);
     } else if (left <= SOON_MS && !known.told) {

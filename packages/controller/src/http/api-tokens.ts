@@ -105,7 +105,7 @@ const create = route({
   responses: [{ status: 201, description: 'The token, which is shown only here.', schema: ApiTokenCreated }],
   handle: (call) => {
     const { body, services, who, request, query } = call;
-    const { view, clock } = services;
+    const { view, clock, endClock } = services;
     const secret = TOKEN_PREFIX + newSecret();
     const key = keyOf('apiTokens', sha256(secret));
     return mutate(call, 'create', `apiTokens/${body.name}`, () => {
@@ -125,7 +125,7 @@ const create = route({
         grants,
         createdAt: new Date(clock()).toISOString(),
         from: addressOf(request),
-        expiresAt: endOf(body, clock(), endOfAsker(who, view)),
+        expiresAt: endOf(body, endClock(), endOfAsker(who, view)),
       };
       return {
         ops: [{ type: 'put', key, value }],

@@ -146,7 +146,7 @@ const read = route({
     const login = waitingLogin(services, requirePerson(who).user, params.code);
     const { userCode, address, host, askedAt, expiresAt } = login;
     const shown = { userCode, address, ...(host !== undefined && { host }) };
-    const tokenExpiresAt = iso(services.clock() + LOGIN_MS);
+    const tokenExpiresAt = iso(services.endClock() + LOGIN_MS);
     return { body: { ...shown, askedAt: iso(askedAt), expiresAt: iso(expiresAt), tokenExpiresAt } };
   },
 });

@@ -60,7 +60,7 @@ function issue(
   { services, who, query, judge }: MutationCall,
   request: Pick<TokenRequest, 'node' | 'pool' | 'uses' | 'lifetimeMs'>,
 ): Change {
-  const { view, authority, clock } = services;
+  const { view, authority, endClock } = services;
   const { node, pool } = request;
   require(judge, needs, ...thingOf(request));
   if (pool === undefined) {
@@ -69,7 +69,7 @@ function issue(
     found(view.get('pools', pool), 'pool', pool);
   }
   const { fingerprint } = authority;
-  const made = { createdBy: who.name, maker: who.person ?? who.owner, fingerprint, now: clock() };
+  const made = { createdBy: who.name, maker: who.person ?? who.owner, fingerprint, now: endClock() };
   const { id, token, record, ops } = issueToken(view, { ...request, ...made });
   const shown = { id, token, expiresAt: new Date(record.expiresAt).toISOString() };
   return { ops, status: 201, body: () => (query.dryRun === 'true' ? {} : shown), hasRevision: false };
@@ -126,7 +126,7 @@ export const joinTokenRoutes: Route[] = [
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Tokens without their secrets.', schema: listOf(JoinTokenInfo) }],
     handle: ({ query, services, judge }) => {
-      const all = validTokens(services, services.clock());
+      const all = validTokens(services, services.endClock());
       const items = all.filter(({ record }) => judge.may(needs, ...thingOf(record))).map(infoOf);
       return { body: pageOf(items, TOKENS, query, listOptions(services)) };
     },
@@ -143,11 +143,13 @@ export const joinTokenRoutes: Route[] = [
     refuses: ['NOT_FOUND'],
     responses: [{ status: 204, description: 'No agent can join with it any more.' }],
     handle: (call) => {
-      const { view, clock } = call.services;
+      const { view, endClock } = call.services;
       const { id } = call.params;
       return mutate(call, 'revoke', `joinTokens/${id}`, () => {
         const { judge } = call;
-        const seen = validTokens(call.services, clock()).filter(({ record }) => judge.may(needs, ...thingOf(record)));
+        const seen = validTokens(call.services, endClock()).filter(({ record }) =>
+          judge.may(needs, ...thingOf(record)),
+        );
         found(
           seen.find((one) => one.id === id),
           'join token',

@@ -66,13 +66,13 @@ interface Checked {
 
 /** @throws ProblemError POLICY_INVALID with everything that is wrong */
 export function checkedPolicy(call: Pick<MutationCall, 'services' | 'judge'>, given: PolicySpec, checked: Checked) {
-  const { clock } = call.services;
+  const { endClock } = call.services;
   const { type, refusals, warnings } = reasonsFor(call, given, checked);
   if (given.name === 'status') {
     refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
   }
   const { endsAt } = given;
-  if (given.enabled && endsAt !== undefined && Date.parse(endsAt) <= clock()) {
+  if (given.enabled && endsAt !== undefined && Date.parse(endsAt) <= endClock()) {
     refusals.push({ field: 'endsAt', ...sayRule('POLICY_END_PAST', { endsAt }) });
   }
   if (refusals.length > 0 || type === undefined) {

@@ -12,10 +12,8 @@ export class Credentials {
   readonly #view: View;
   readonly #files: FileTokens;
   readonly #clock: () => number;
-  /** Tokens that were seen expired: they stay so when the clock is set back. */
-  readonly #expired = new WeakSet<ApiTokenRecord>();
 
-  /** @param clock milliseconds since 1970 */
+  /** @param clock milliseconds since 1970, which never goes back */
   constructor({ view, files, clock }: { view: View; files: FileTokens; clock: () => number }) {
     this.#view = view;
     this.#files = files;
@@ -58,19 +56,8 @@ export class Credentials {
     return user !== undefined && isCurrent(user, maker.stamp);
   }
 
-  /** Looks for tokens that have expired, so that they stay so. */
-  noteExpired(): void {
-    for (const { value } of this.#view.all('apiTokens').values()) {
-      this.#hasExpired(value);
-    }
-  }
-
-  #hasExpired(token: ApiTokenRecord): boolean {
-    const { expiresAt } = token;
-    if (expiresAt !== undefined && this.#clock() >= Date.parse(expiresAt)) {
-      this.#expired.add(token);
-    }
-    return this.#expired.has(token);
+  #hasExpired({ expiresAt }: ApiTokenRecord): boolean {
+    return expiresAt !== undefined && this.#clock() >= Date.parse(expiresAt);
   }
 }
 

@@ -28,6 +28,8 @@ export interface PeopleOptions {
   sessions: (credentials: Credentials) => Sessions;
   /** Milliseconds since 1970. */
   clock: () => number;
+  /** The same for what ends: it never goes back. */
+  endClock: () => number;
   log: Logger;
 }
 
@@ -61,8 +63,8 @@ export class People {
   readonly #sweep: NodeJS.Timeout;
   #elsewhere: Elsewhere | undefined;
 
-  constructor({ data, view, decisions, files, endLooks, sessions, clock, log }: PeopleOptions) {
-    this.credentials = new Credentials({ view, files, clock });
+  constructor({ data, view, decisions, files, endLooks, sessions, clock, endClock, log }: PeopleOptions) {
+    this.credentials = new Credentials({ view, files, clock: endClock });
     this.sessions = sessions(this.credentials);
     this.files = files;
     this.uses = new TokenUses({ view, decisions, clock, log });
@@ -124,7 +126,6 @@ export class People {
   }
 
   #endOpen(): void {
-    this.credentials.noteExpired();
     this.open.endInvalid((owner) => this.credentials.byOwner(owner) !== undefined);
   }
 }

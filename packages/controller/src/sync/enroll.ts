@@ -75,8 +75,8 @@ export async function enroll(body: unknown, address: string, services: Services)
  * @param newUid of the node, if the token registers it
  */
 function admit(services: Services, { node, secret }: EnrollRequest, newUid: string): Admission {
-  const { view, authority, clock } = services;
-  const token = redeemToken(services, node, secret, clock());
+  const { view, authority, endClock } = services;
+  const token = redeemToken(services, node, secret, endClock());
   const stored = view.get('nodes', node)?.value;
   const before = view.get('certificates', node)?.value;
   const isTrusted = authority.trusted.some(
