@@ -6,5 +6,6 @@ export const DISPATCHED = [
   ['up', 'controller and agent for this host in one process'],
   ['controller', 'the controller daemon'],
   ['agent', 'the agent daemon of a node'],
+  ['store', 'copy, back up and restore the store of a controller'],
   ['lab', 'a test cluster on this machine'],
 ] as const;

@@ -60,8 +60,8 @@ import { SignInWays } from './sso/sign-in-ways.ts';
 import { steadyClock } from './steady-clock.ts';
 import { auditHeads } from './store/audit-head.ts';
 import { Decisions } from './store/decisions.ts';
-import { type EtcdStoreOptions, openEtcdStore } from './store/etcd.ts';
-import { openSqliteStore } from './store/sqlite.ts';
+import type { EtcdStoreOptions } from './store/etcd.ts';
+import { openWholeStore } from './store/open.ts';
 import { View } from './store/view.ts';
 import { StreamHub } from './streams/hub.ts';
 import { topicSources } from './streams/sources.ts';
@@ -164,9 +164,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     log.fatal({ err: error }, 'the controller cannot use its store any more');
     options.failed?.(error);
   };
-  const store = options.etcd
-    ? await openEtcdStore({ ...options.etcd, onLost: failed })
-    : openSqliteStore(path.join(data, 'store.db'));
+  const store = await openWholeStore({ data, etcd: options.etcd && { ...options.etcd, onLost: failed } });
   closers.add(() => store.close());
   const view = new View(store, failed);
   await view.open();

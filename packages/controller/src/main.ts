@@ -14,7 +14,7 @@ import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './
 import { type AuditLogOptions, addAuditOptions, auditOptionsOf } from './audit-options.ts';
 import { type Controller, startController } from './controller.ts';
 import { parseTcp } from './listen.ts';
-import { addStoreOptions, etcdOptionsOf, type StoreOptions } from './store-options.ts';
+import { addStoreOptions, etcdOptionsOf, type StoreOptions } from './store/options.ts';
 
 /** Milliseconds after which planning counts as stuck. */
 const STUCK_MS = 60_000;
@@ -120,7 +120,14 @@ async function main(): Promise<void> {
   manager.ready();
 }
 
-main().catch((error: Error) => {
-  process.stderr.write(`mirrorplane controller: ${error.message}\n`);
+/** `mirrorplane store` is a part of this program, because it has the engines of the store. */
+async function store(): Promise<void> {
+  const { storeCommands } = await import('./store/backup/commands.ts');
+  await storeCommands().parseAsync(process.argv.slice(3), { from: 'user' });
+}
+
+const [name, run] = process.argv[2] === 'store' ? ['store', store] : ['controller', main];
+run().catch((error: Error) => {
+  process.stderr.write(`mirrorplane ${name}: ${error.message}\n`);
   process.exit(1);
 });

@@ -18,7 +18,18 @@ import {
 } from './etcd/messages.ts';
 import { nested } from './etcd/nested.ts';
 import { EtcdWatch } from './etcd/watch.ts';
-import type { Entry, Lease, Operation, Snapshot, Store, StoreLostError, Transaction, Watch, Watcher } from './store.ts';
+import type {
+  Entry,
+  Lease,
+  Operation,
+  Snapshot,
+  Store,
+  StoreEvent,
+  StoreLostError,
+  Transaction,
+  Watch,
+  Watcher,
+} from './store.ts';
 import { LeaseExpiredError } from './store.ts';
 
 export interface EtcdStoreOptions extends EtcdOptions {
@@ -28,9 +39,13 @@ export interface EtcdStoreOptions extends EtcdOptions {
   leaseMs?: number;
   /** Called once if another controller may write now. Nothing is written after that. */
   onLost?: (error: StoreLostError) => void;
+  /** True: the store is only read, also while a controller has it. Default false. */
+  readOnly?: boolean;
 }
 
 const ROOT = '/mirrorplane/store/';
+/** Key of what is added to etcd's revisions: `raiseRevision` writes it. */
+const OFFSET_KEY = '/mirrorplane/offset';
 /** Keys that one read returns, so that no answer is long. */
 const PAGE = 1000;
 /** Milliseconds that giving the right to write back may take. Without it, it expires. */
@@ -45,7 +60,9 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const cluster = new Cluster(options);
   const { leaseMs = 10_000, onLost = () => undefined, keepRevisions = 1000 } = options;
   try {
-    return new EtcdStore(cluster, await Hold.take(cluster, leaseMs, onLost), keepRevisions);
+    const hold = options.readOnly ? undefined : await Hold.take(cluster, leaseMs, onLost);
+    const offset = answers.range(await cluster.ask('range', rangeRequest({ key: OFFSET_KEY }))).entries[0];
+    return new EtcdStore({ cluster, hold, keep: keepRevisions, offset: Number(offset?.value ?? 0) });
   } catch (error) {
     cluster.close();
     const where = options.endpoints.join(', ');
@@ -53,25 +70,37 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   }
 }
 
+interface Parts {
+  cluster: Cluster;
+  /** The right to write. Undefined: the store is only read. */
+  hold: Hold | undefined;
+  /** Revisions to keep. */
+  keep: number;
+  /** Revisions of the store are those of etcd and this number. */
+  offset: number;
+}
+
 class EtcdStore implements Store {
   readonly #cluster: Cluster;
-  readonly #hold: Hold;
+  readonly #hold: Hold | undefined;
   readonly #keep: number;
+  #offset: number;
   readonly #serial = new Serial();
   readonly #watches = new Set<EtcdWatch>();
   #compacted: number | undefined;
   #closed = false;
 
-  constructor(cluster: Cluster, hold: Hold, keep: number) {
+  constructor({ cluster, hold, keep, offset }: Parts) {
     this.#cluster = cluster;
     this.#hold = hold;
     this.#keep = keep;
+    this.#offset = offset;
   }
 
   async get(key: string): Promise<Entry | undefined> {
     this.#checkOpen();
     const { entries } = answers.range(await this.#cluster.ask('range', rangeRequest({ key: ROOT + key })));
-    return entries[0] && toEntry(entries[0]);
+    return entries[0] && this.#entry(entries[0]);
   }
 
   async range(prefix: string): Promise<Snapshot> {
@@ -83,9 +112,9 @@ class EtcdStore implements Store {
       const request = rangeRequest({ key, end, limit: PAGE, revision });
       const page = answers.range(await this.#cluster.ask('range', request));
       revision ||= page.revision;
-      entries.push(...page.entries.map(toEntry));
+      entries.push(...page.entries.map((entry) => this.#entry(entry)));
       if (!page.more) {
-        return { entries, revision };
+        return { entries, revision: revision + this.#offset };
       }
       key = `${page.entries.at(-1)!.key}\0`;
     }
@@ -97,13 +126,21 @@ class EtcdStore implements Store {
     if (new Set(ops.map((op) => op.key)).size !== ops.length) {
       throw new Error('a transaction may name a key once');
     }
-    return this.#serial.run(() => this.#write(transaction));
+    return this.#serial.run(async () => {
+      const { ok, revision } = await this.#write(transaction);
+      return { ok, revision: revision + this.#offset };
+    });
   }
 
   async watch(prefix: string, fromRevision: number, watcher: Watcher): Promise<Watch> {
     this.#checkOpen();
+    const toEvent = ({ deleted, entry }: { deleted: boolean; entry: KeyValue }): StoreEvent =>
+      deleted ? { type: 'delete', key: entry.key.slice(ROOT.length) } : { type: 'put', entry: this.#entry(entry) };
     const range = { key: ROOT + prefix, end: afterPrefix(ROOT + prefix), toEvent };
-    const watch = new EtcdWatch(this.#cluster, range, fromRevision, watcher);
+    const onBatch = (events: StoreEvent[], revision: number) => watcher.onBatch(events, revision + this.#offset);
+    const onEnd = (error: Error) => watcher.onEnd(error);
+    const from = Math.max(1, fromRevision - this.#offset);
+    const watch = new EtcdWatch(this.#cluster, range, from, { onBatch, onEnd });
     this.#watches.add(watch);
     await watch.open();
     return watch;
@@ -115,6 +152,14 @@ class EtcdStore implements Store {
     return { id: lease.id, revoke: () => lease.revoke(), keepAlive: () => orExpired(lease.id, lease.keepAlive()) };
   }
 
+  async raiseRevision(revision: number): Promise<void> {
+    this.#checkOpen();
+    const { revision: now } = answers.range(await this.#cluster.ask('range', rangeRequest({ key: OFFSET_KEY })));
+    const offset = Math.max(this.#offset, revision - now);
+    await this.#cluster.ask('txn', txnRequest([], [operations.put(OFFSET_KEY, String(offset))]));
+    this.#offset = offset;
+  }
+
   async close(): Promise<void> {
     if (this.#closed) {
       return;
@@ -124,8 +169,24 @@ class EtcdStore implements Store {
       watch.close();
     }
     await this.#serial.settled();
-    await atMost(this.#hold.release(), RELEASE_MS);
+    if (this.#hold) {
+      await atMost(this.#hold.release(), RELEASE_MS);
+    }
     this.#cluster.close();
+  }
+
+  #entry({ key, value, createRevision, modRevision }: KeyValue): Entry {
+    return {
+      key: key.slice(ROOT.length),
+      value: JSON.parse(value.toString()),
+      createRevision: createRevision + this.#offset,
+      modRevision: modRevision + this.#offset,
+    };
+  }
+
+  /** The revision that etcd knows. 0 is that of an absent key. Older ones than etcd has fit no key. */
+  #inEtcd(revision: number): number {
+    return revision === 0 ? 0 : revision > this.#offset ? revision - this.#offset : Number.MAX_SAFE_INTEGER;
   }
 
   #checkOpen(): void {
@@ -140,16 +201,17 @@ class EtcdStore implements Store {
    * write that key, because it may change nothing: deleting twice is as deleting once.
    */
   async #write({ compare, ops }: Transaction): Promise<{ ok: boolean; revision: number }> {
-    this.#hold.requireHeld();
-    const value = this.#hold.nextValue();
+    const hold = this.#hold;
+    if (hold === undefined) {
+      throw new Error('the store was opened to read it');
+    }
+    hold.requireHeld();
+    const value = hold.nextValue();
     const conditions: Condition[] = [
-      ...this.#hold.conditions(value),
-      ...compare.map(({ key, modRevision }) => ({ key: ROOT + key, modRevision })),
+      ...hold.conditions(value),
+      ...compare.map(({ key, modRevision }) => ({ key: ROOT + key, modRevision: this.#inEtcd(modRevision) })),
     ];
-    const success = [
-      ...ops.map(toOperation),
-      ...(ops.some(({ type }) => type === 'put') ? [this.#hold.mark(value)] : []),
-    ];
+    const success = [...ops.map(toOperation), ...(ops.some(({ type }) => type === 'put') ? [hold.mark(value)] : [])];
     const failure = [operations.range({ key: LEADER_KEY }), operations.range(NEWEST)];
     const request = txnRequest(conditions, nested(success), failure);
     const answer = answers.txn(await orExpired('of a key', this.#cluster.ask('txn', request)));
@@ -162,7 +224,7 @@ class EtcdStore implements Store {
       return { ok: true, revision: await this.#newest() };
     }
     const [leader, newest] = answer.ranges;
-    this.#hold.checkFound(leader?.entries[0]);
+    hold.checkFound(leader?.entries[0]);
     if (leader!.entries[0]!.value.toString() === value) {
       return { ok: true, revision: leader!.entries[0]!.modRevision };
     }
@@ -194,16 +256,6 @@ function afterPrefix(prefix: string): Buffer {
   const end = Buffer.from(prefix);
   end[end.length - 1]! += 1;
   return end;
-}
-
-function toEntry({ key, value, createRevision, modRevision }: KeyValue): Entry {
-  return { key: key.slice(ROOT.length), value: JSON.parse(value.toString()), createRevision, modRevision };
-}
-
-function toEvent({ deleted, entry }: { deleted: boolean; entry: KeyValue }) {
-  return deleted
-    ? { type: 'delete' as const, key: entry.key.slice(ROOT.length) }
-    : { type: 'put' as const, entry: toEntry(entry) };
 }
 
 function toOperation(op: Operation): Buffer {

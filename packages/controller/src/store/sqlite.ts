@@ -150,6 +150,20 @@ class SqliteStore implements Store {
     return this.#leases.add(ttlMs);
   }
 
+  async raiseRevision(revision: number): Promise<void> {
+    this.#checkOpen();
+    if (revision > this.#revision) {
+      this.#db.exec('BEGIN IMMEDIATE');
+      this.#sql.setMeta.run(revision, 'revision');
+      this.#sql.setMeta.run(revision, 'compacted');
+      this.#sql.compact.run(revision);
+      this.#db.exec('COMMIT');
+      this.#revision = revision;
+      this.#compacted = revision;
+      this.#watches.advance(revision);
+    }
+  }
+
   async close(): Promise<void> {
     if (this.#closed) {
       return;

@@ -113,6 +113,11 @@ export interface Store {
   watch(prefix: string, fromRevision: number, watcher: Watcher): Promise<Watch>;
   /** @param ttlMs time to live in milliseconds, at least 1. */
   lease(ttlMs: number): Promise<Lease>;
+  /**
+   * Every later transaction gets a higher revision than this one. For contents of another store: no
+   * revision means two things. Nobody may watch.
+   */
+  raiseRevision(revision: number): Promise<void>;
   /** Ends all watches without a callback, and closes the engine. Idempotent. */
   close(): Promise<void>;
 }

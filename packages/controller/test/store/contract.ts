@@ -214,6 +214,28 @@ export function storeContract(name: string, engine: Engine): void {
     await assert.rejects(lease.keepAlive(), LeaseExpiredError);
   });
 
+  test(`${name}: above a raised revision, comparisons and watches go on, also after the next opening`, async (t) => {
+    const { store, reopen } = await engine.open(t);
+    await store.raiseRevision(1_000_000);
+    const first = await write(store, put('a', 1));
+    assert.ok(first > 1_000_000);
+    await store.raiseRevision(10);
+    const again = await reopen();
+    assert.equal((await again.get('a'))?.modRevision, first);
+    const seen = await collect(again, '', (await again.range('')).revision + 1);
+    for (const [modRevision, ok] of [
+      [first, true],
+      [first - 1_000_000, false],
+      [0, false],
+    ] as const) {
+      const result = await again.txn({ compare: [{ key: 'a', modRevision }], ops: [put('b', modRevision)] });
+      assert.equal(result.ok, ok);
+    }
+    const { modRevision } = (await again.get('b'))!;
+    await until('the watch saw it', () => seen.lines().length > 0);
+    assert.deepEqual(seen.batches, [{ revision: modRevision, events: [`b=${first}`] }]);
+  });
+
   test(`${name}: a closed store refuses, and closing twice is harmless`, async (t) => {
     const { store } = await engine.open(t);
     await store.close();

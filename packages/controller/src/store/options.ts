@@ -1,7 +1,7 @@
 /** Options of a command that runs a controller: where its store is. */
 import { readSecretFile } from '@mirrorplane/daemon';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { EtcdOptions } from './store/etcd/cluster.ts';
+import type { EtcdOptions } from './etcd/cluster.ts';
 
 /** The values of these options. */
 export interface StoreOptions {

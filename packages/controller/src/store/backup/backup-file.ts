@@ -1,0 +1,113 @@
+/**
+ * The file of a backup: lines of JSON, compressed with gzip. The first line says what it is, then
+ * come the entries of the store, and the files of the data directory in pieces. The last line has a
+ * digest of all others, so that a file that was cut short or damaged is not restored.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createGzip } from 'node:zlib';
+import { draftOf, syncFolder } from '@mirrorplane/base';
+import type { Json } from '../store.ts';
+
+/** The only format so far. A release reads all formats of earlier ones. */
+const FORMAT = 1;
+
+/** The first line. */
+export interface BackupHead {
+  mirrorplane: 'backup';
+  format: number;
+  /** Version of the controller that made it. */
+  version: string;
+  /** ISO 8601. */
+  madeAt: string;
+  /** Of the store. */
+  revision: number;
+}
+
+/** A line between the first one and the last one. `file` is below the data directory. */
+export type BackupLine = { key: string; value: Json } | { file: string; content: string };
+
+interface EndLine {
+  end: true;
+  sha256: string;
+}
+
+/** Writes a backup that is whole or absent, readable by its owner only. */
+export async function writeBackup(
+  file: string,
+  head: Omit<BackupHead, 'mirrorplane' | 'format'>,
+  lines: AsyncIterable<BackupLine>,
+): Promise<void> {
+  const draft = draftOf(file);
+  try {
+    const target = await open(draft, 'w', 0o600);
+    await target.chmod(0o600);
+    await pipeline(Readable.from(textOf(head, lines)), createGzip(), target.createWriteStream({ flush: true }));
+    await rename(draft, file);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+  syncFolder(path.dirname(file));
+}
+
+async function* textOf(head: object, lines: AsyncIterable<BackupLine>): AsyncGenerator<string> {
+  const hash = createHash('sha256');
+  const line = (value: object) => {
+    const text = `${JSON.stringify(value)}\n`;
+    hash.update(text);
+    return text;
+  };
+  yield line({ mirrorplane: 'backup', format: FORMAT, ...head });
+  for await (const one of lines) {
+    yield line(one);
+  }
+  yield `${JSON.stringify({ end: true, sha256: hash.digest('hex') } satisfies EndLine)}\n`;
+}
+
+/**
+ * Reads a backup.
+ * @throws Error if it is none, was made by a newer release, or is damaged. The last one is known at
+ * the end only
+ */
+export async function* readBackup(file: string): AsyncGenerator<BackupHead | BackupLine> {
+  const hash = createHash('sha256');
+  const source = createReadStream(file);
+  const text = source.pipe(createGunzip());
+  source.on('error', (error) => text.destroy(error));
+  let isFirst = true;
+  try {
+    for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const value = JSON.parse(line) as BackupHead | BackupLine | EndLine;
+      if (isFirst) {
+        requireFormat(value as BackupHead);
+        isFirst = false;
+      }
+      if ('end' in value) {
+        if (value.sha256 !== hash.digest('hex')) {
+          break;
+        }
+        return;
+      }
+      hash.update(`${line}\n`);
+      yield value;
+    }
+  } catch (error) {
+    throw new Error(`${file} is not a backup, or is damaged: ${(error as Error).message}`);
+  }
+  throw new Error(`${file} is damaged or incomplete: its digest does not fit`);
+}
+
+function requireFormat({ mirrorplane, format }: BackupHead): void {
+  if (mirrorplane !== 'backup') {
+    throw new Error('it does not say so in its first line');
+  }
+  if (format > FORMAT) {
+    throw new Error(`it has format ${format}, and this release reads format ${FORMAT}: use a newer release`);
+  }
+}

@@ -1,0 +1,148 @@
+/** `mirrorplane store`: copies of the store to another engine, backups, and what is restored from them. */
+import { chownSync, existsSync, statSync } from 'node:fs';
+import { exitForUsage } from '@mirrorplane/daemon';
+import { Command, Option } from 'commander';
+import manifest from '../../../package.json' with { type: 'json' };
+import { type Contents, contentsOf, digestOf, fill } from '../contents.ts';
+import { openStore, openWholeStore, type StorePlace, storeFile } from '../open.ts';
+import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../options.ts';
+import { FILLING_KEY } from '../records.ts';
+import type { Store } from '../store.ts';
+import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
+import { DataWriter, dataFiles, dataLines } from './data-files.ts';
+
+interface Arguments extends StoreOptions {
+  data: string;
+  overwrite?: boolean;
+}
+
+/** Takes a line about what was done. */
+type Say = (text: string) => void;
+
+/** The commands. @param say default: it is written to standard output */
+export function storeCommands(say: Say = (text) => process.stdout.write(`${text}\n`)): Command {
+  const command = new Command('mirrorplane store')
+    .version(manifest.version, '-V, --version', 'print the version')
+    .description('Copies, backs up and restores the store of a controller. Run it on the host of the controller.')
+    .exitOverride(exitForUsage);
+  add(command, 'copy', 'copy the store from the file to etcd, or back; the controller must not run')
+    .addOption(new Option('--to <store>', 'the store to write').choices(['etcd', 'file']).makeOptionMandatory())
+    .option('--overwrite', 'remove what the store to write has')
+    .action(async (options) => say(await copy(options)));
+  add(command, 'backup', 'write the store and the files of the controller to one file, which is secret')
+    .argument('<file>', 'file to write')
+    .action(async (file, options) => say(await backup(file, options)));
+  add(command, 'restore', 'write the store and the files of a controller from a backup; the controller must not run')
+    .argument('<file>', 'file that "store backup" has written')
+    .option('--overwrite', 'replace the store and the files that are there')
+    .action(async (file, options) => say(await restore(file, options)));
+  return command;
+}
+
+function add(command: Command, name: string, description: string): Command {
+  return addStoreOptions(
+    command
+      .command(name)
+      .description(description)
+      .requiredOption('--data <dir>', 'data directory of the controller')
+      .exitOverride(exitForUsage),
+  );
+}
+
+async function copy({ to, overwrite = false, ...options }: Arguments & { to: 'etcd' | 'file' }): Promise<string> {
+  const { data } = options;
+  const etcd = etcdOptionsOf(options);
+  if (etcd === undefined) {
+    throw new Error('name the etcd cluster with --etcd');
+  }
+  if (to === 'etcd' && !existsSync(storeFile(data))) {
+    throw new Error(`${storeFile(data)} is not there: is this the data directory of the controller?`);
+  }
+  const [from, target]: StorePlace[] = to === 'etcd' ? [{ data }, { data, etcd }] : [{ data, etcd }, { data }];
+  const contents = await using(await openWholeStore(from!), contentsOf);
+  await using(await openStore(target!), (store) => fill(store, contents, { overwrite }));
+  own(data);
+  return `copied ${described(contents)} to ${to === 'etcd' ? 'etcd' : storeFile(data)}`;
+}
+
+async function backup(file: string, options: Arguments): Promise<string> {
+  const { data } = options;
+  const etcd = etcdOptionsOf(options);
+  if (etcd === undefined && !existsSync(storeFile(data))) {
+    throw new Error(`${storeFile(data)} is not there: name the data directory of the controller, or its --etcd`);
+  }
+  const place = { data, etcd: etcd && { ...etcd, readOnly: true } };
+  return using(await openWholeStore(place), async (store) => {
+    // The store first: the audit log must have all that the store knows of it.
+    const contents = await contentsOf(store);
+    const head = { version: manifest.version, madeAt: new Date().toISOString(), revision: contents.revision };
+    await writeBackup(file, head, linesOf(contents, data));
+    return `wrote ${described(contents)}, and ${dataFiles(data).length} files of ${data}, to ${file}: keep it secret`;
+  });
+}
+
+async function* linesOf({ entries }: Contents, data: string): AsyncGenerator<BackupLine> {
+  yield* entries;
+  yield* dataLines(data);
+}
+
+async function restore(file: string, { overwrite = false, ...options }: Arguments): Promise<string> {
+  const { data } = options;
+  const contents = await checkBackup(file);
+  const present = dataFiles(data);
+  const place = { data, etcd: etcdOptionsOf(options) };
+  const files = new DataWriter(data);
+  await using(await openStore(place), async (store) => {
+    const isInterrupted = (await store.get(FILLING_KEY)) !== undefined;
+    if (present.length > 0 && !overwrite && !isInterrupted) {
+      throw new Error(`${data} has files of a controller (${present[0]}): say --overwrite if they may be replaced`);
+    }
+    await fill(store, contents, { overwrite, meanwhile: () => writeFiles(file, files) });
+  });
+  own(data);
+  return `restored ${described(contents)}, and ${dataFiles(data).length} files, as of ${contents.madeAt}`;
+}
+
+/** Reads all of a backup, so that nothing is written from a damaged one. */
+async function checkBackup(file: string): Promise<Contents & { madeAt: string }> {
+  const entries: Contents['entries'] = [];
+  let head: BackupHead | undefined;
+  for await (const line of readBackup(file)) {
+    if ('mirrorplane' in line) {
+      head = line;
+    } else if ('key' in line) {
+      entries.push(line);
+    }
+  }
+  return { entries, revision: head!.revision, madeAt: head!.madeAt };
+}
+
+async function writeFiles(file: string, files: DataWriter): Promise<void> {
+  files.clear();
+  for await (const line of readBackup(file)) {
+    if ('file' in line) {
+      await files.write(line.file, line.content);
+    }
+  }
+  await files.close();
+}
+
+async function using<T>(store: Store, use: (store: Store) => Promise<T>): Promise<T> {
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** An embedded store gets the owner of its directory. */
+function own(data: string): void {
+  if (process.geteuid?.() === 0 && existsSync(storeFile(data))) {
+    const { uid, gid } = statSync(data);
+    chownSync(storeFile(data), uid, gid);
+  }
+}
+
+function described(contents: Contents): string {
+  return `${contents.entries.length} keys (SHA-256 ${digestOf(contents.entries)})`;
+}

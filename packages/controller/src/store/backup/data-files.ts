@@ -1,0 +1,131 @@
+/** The files of the data directory that a backup has. */
+import { chownSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import path from 'node:path';
+import type { BackupLine } from './backup-file.ts';
+
+/**
+ * Not in a backup: the store, whose entries are; sessions, which may have been ended since; the
+ * first password; sockets and drafts.
+ */
+const FILES = /^(ca|next-ca|api)[.](key|crt)$|^former-ca[.]crt$|^(audit|events)[.]log([.]\d+)?$|-token$/;
+const FOLDERS = ['counters'];
+/** Bytes of a file in one line. */
+const PIECE = 768 * 1024;
+
+/** Paths of these files below the folder, sorted. */
+export function dataFiles(data: string): string[] {
+  const within = FOLDERS.flatMap((folder) =>
+    namesIn(path.join(data, folder))
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => `${folder}/${name}`),
+  );
+  return [...namesIn(data).filter((name) => FILES.test(name)), ...within].sort();
+}
+
+function namesIn(folder: string): string[] {
+  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
+}
+
+/**
+ * The contents of these files as they are now. All are opened first: logs are appended to and
+ * renamed by a running controller, and an open file stays the same one.
+ */
+export async function* dataLines(data: string): AsyncGenerator<BackupLine> {
+  const files = await openAll(data);
+  try {
+    for (const { name, handle, size } of files) {
+      for (let at = 0; at === 0 || at < size; at += PIECE) {
+        const piece = Buffer.alloc(Math.min(PIECE, size - at));
+        const { bytesRead } = await handle.read(piece, 0, piece.length, at);
+        yield { file: name, content: piece.toString('base64', 0, bytesRead) };
+      }
+    }
+  } finally {
+    await Promise.all(files.map(({ handle }) => handle.close()));
+  }
+}
+
+interface OpenFile {
+  name: string;
+  handle: FileHandle;
+  size: number;
+}
+
+async function openAll(data: string): Promise<OpenFile[]> {
+  for (;;) {
+    const files: OpenFile[] = [];
+    const before = logsOf(data);
+    for (const name of dataFiles(data)) {
+      const handle = await open(path.join(data, name)).catch(unlessGone);
+      if (handle) {
+        files.push({ name, handle, size: (await handle.stat()).size });
+      }
+    }
+    // A log was renamed meanwhile, so a part of it may be missing.
+    if (logsOf(data) === before) {
+      return files;
+    }
+    await Promise.all(files.map(({ handle }) => handle.close()));
+  }
+}
+
+/** Which file each log is, as text. */
+function logsOf(data: string): string {
+  const logs = dataFiles(data).filter((name) => name.includes('.log'));
+  return logs.map((name) => `${name} ${statSync(path.join(data, name), { throwIfNoEntry: false })?.ino}`).join();
+}
+
+function unlessGone(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') {
+    throw error;
+  }
+}
+
+/** Writes files of a backup. They get the owner of the data directory. */
+export class DataWriter {
+  readonly #data: string;
+  #current: { name: string; handle: FileHandle } | undefined;
+
+  constructor(data: string) {
+    mkdirSync(data, { recursive: true, mode: 0o700 });
+    this.#data = data;
+  }
+
+  /** Removes the files that a backup would have. */
+  clear(): void {
+    for (const name of dataFiles(this.#data)) {
+      rmSync(path.join(this.#data, name));
+    }
+  }
+
+  /** Appends a piece to a file. @throws Error if no backup has such a file */
+  async write(name: string, content: string): Promise<void> {
+    const [folder, rest] = name.split('/');
+    if (!FILES.test(name) && !(FOLDERS.includes(folder!) && /^[\w.%-]+[.]json$/.test(rest ?? ''))) {
+      throw new Error(`the backup has a file "${name}", which is none of a controller`);
+    }
+    if (this.#current?.name !== name) {
+      await this.close();
+      const file = path.join(this.#data, name);
+      this.#own(mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 }));
+      this.#current = { name, handle: await open(file, 'w', 0o600) };
+      this.#own(file);
+    }
+    await this.#current!.handle.appendFile(Buffer.from(content, 'base64'));
+  }
+
+  /** Ends the last file. */
+  async close(): Promise<void> {
+    await this.#current?.handle.sync();
+    await this.#current?.handle.close();
+    this.#current = undefined;
+  }
+
+  #own(file: string | undefined): void {
+    if (file !== undefined && process.geteuid?.() === 0) {
+      const { uid, gid } = statSync(this.#data);
+      chownSync(file, uid, gid);
+    }
+  }
+}

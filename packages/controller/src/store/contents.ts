@@ -1,0 +1,103 @@
+/** All that a store has, apart from its engine: for copies to another store, and for backups. */
+import { createHash } from 'node:crypto';
+import { FILLING_KEY, GENERATION_KEY, type GenerationRecord } from './records.ts';
+import type { Json, Operation, Store } from './store.ts';
+
+export interface Contents {
+  /** Sorted by key. */
+  entries: { key: string; value: Json }[];
+  /** Revision of the store that had them. */
+  revision: number;
+}
+
+/** How much one transaction writes: less than etcd takes. */
+const MOST_BYTES = 1 << 20;
+const MOST_KEYS = 4000;
+
+/** Reads everything at one revision. */
+export async function contentsOf(store: Store): Promise<Contents> {
+  const { entries, revision } = await store.range('');
+  return {
+    entries: entries.map(({ key, value, modRevision }) => ({
+      key,
+      value: key === GENERATION_KEY ? withRevisions(value as GenerationRecord, modRevision) : value,
+    })),
+    revision,
+  };
+}
+
+/**
+ * The last decisions say which revision they had. In the new store their key gets another one, and
+ * the audit log would get their entries twice.
+ */
+function withRevisions(record: GenerationRecord, revision: number): GenerationRecord {
+  return record && { unaudited: record.unaudited.map((one) => ({ revision, ...one })) };
+}
+
+/** SHA-256 of all keys and values. */
+export function digestOf(entries: Contents['entries']): string {
+  const hash = createHash('sha256');
+  for (const { key, value } of entries) {
+    hash.update(`${JSON.stringify([key, value])}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/**
+ * Writes the contents of another store, and reads them back. Until it has ended, no controller
+ * starts on this store. An interrupted call can be repeated.
+ * @param overwrite true: what is there is removed. False: the store has to be empty
+ * @param meanwhile called when the store is marked as incomplete, and before it gets the contents
+ * @throws Error with a remedy if it is not empty, or has something else afterwards
+ */
+export async function fill(
+  store: Store,
+  contents: Contents,
+  { overwrite, meanwhile }: { overwrite: boolean; meanwhile?: () => Promise<void> },
+): Promise<void> {
+  const present = (await store.range('')).entries.map(({ key }) => key);
+  const isInterrupted = present.includes(FILLING_KEY);
+  if (present.length > 0 && !overwrite && !isInterrupted) {
+    throw new Error(`the store to write has ${present.length} keys: say --overwrite if they may be removed`);
+  }
+  await store.raiseRevision(contents.revision);
+  await write(store, [{ type: 'put', key: FILLING_KEY, value: true }]);
+  await meanwhile?.();
+  const old = present.filter((key) => key !== FILLING_KEY);
+  await write(
+    store,
+    old.map((key) => ({ type: 'delete', key })),
+  );
+  await write(
+    store,
+    contents.entries.map(({ key, value }) => ({ type: 'put', key, value })),
+  );
+  const there = (await store.range('')).entries.filter(({ key }) => key !== FILLING_KEY);
+  if (there.length !== contents.entries.length || digestOf(there) !== digestOf(contents.entries)) {
+    throw new Error('the store has other contents than were written to it: is another process writing to it?');
+  }
+  await write(store, [{ type: 'delete', key: FILLING_KEY }]);
+}
+
+/** @throws Error with a remedy if `fill` was interrupted */
+export async function requireWhole(store: Store): Promise<void> {
+  if (await store.get(FILLING_KEY)) {
+    throw new Error('the store has only a part of a copy or of a backup: run that command again');
+  }
+}
+
+async function write(store: Store, ops: Operation[]): Promise<void> {
+  let next: Operation[] = [];
+  let bytes = 0;
+  for (const op of ops) {
+    const size = op.key.length + (op.type === 'put' ? Buffer.byteLength(JSON.stringify(op.value)) : 0);
+    if (next.length > 0 && (next.length === MOST_KEYS || bytes + size > MOST_BYTES)) {
+      await store.txn({ compare: [], ops: next });
+      next = [];
+      bytes = 0;
+    }
+    next.push(op);
+    bytes += size;
+  }
+  await store.txn({ compare: [], ops: next });
+}

@@ -1,0 +1,184 @@
+/** `mirrorplane store`: a store moves to etcd and back, and a controller goes on from a backup. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { parseJoinToken } from '@mirrorplane/contract';
+import { createLog } from '@mirrorplane/daemon';
+import { type ControllerOptions, startController } from '../../src/index.ts';
+import { storeCommands } from '../../src/store/backup/commands.ts';
+import { verdictOf } from '../audit-log.ts';
+import { Bench, certificateRequest, temporaryFolder } from '../harness.ts';
+import { startEtcd } from './etcd-members.ts';
+
+/** Runs `mirrorplane store` and returns what it says. @throws Error with its message */
+async function run(...words: string[]): Promise<string> {
+  let said = '';
+  const commands = storeCommands((text) => {
+    said += text;
+  });
+  await commands.parseAsync(words, { from: 'user' });
+  return said;
+}
+
+/** Starts controllers in folders, and ends them before what was started earlier. */
+function useControllers(t: TestContext) {
+  const running: Bench[] = [];
+  t.after(() => Promise.all(running.map((bench) => bench.stop())));
+  return async (data: string, options: Partial<ControllerOptions> = {}) => {
+    const logger = createLog('controller', 'silent');
+    const on = { listen: ['127.0.0.1:0'], agentListen: '127.0.0.1:0' };
+    const controller = await startController({ data, logger, ...on, ...options });
+    const bench = Bench.at(data, controller);
+    bench.controller = controller;
+    running.push(bench);
+    return bench;
+  };
+}
+
+/** A folder for a controller. */
+const newData = (t: TestContext) => mkdtempSync(path.join(temporaryFolder(t), 'data-'));
+
+/** A cluster with a policy, an agent, and a join token that nobody has used. */
+async function fillCluster(bench: Bench) {
+  const [agent] = await bench.agents('node-1');
+  await bench.declare('a', 'b');
+  await bench.must('PUT', '/api/v1/nodes/node-2', { pool: 'east' });
+  const token = await bench.joinToken('node-2');
+  await bench.must('POST', '/api/v1/policies', { name: 'one', sources: ['a'], destination: 'b' });
+  agent.close();
+  return { credentials: bench.credentialsOf('node-1'), token, revision: await revisionOf(bench) };
+}
+
+const revisionOf = async (bench: Bench) => (await bench.get('/api/v1/policies/one')).body.revision as number;
+
+/** Lines of the audit log that say what was done. */
+function doneLines(data: string): string[] {
+  const lines = readFileSync(path.join(data, 'audit.log'), 'utf8').trim().split('\n');
+  return lines
+    .map((line) => JSON.parse(line))
+    .filter(({ outcome }) => outcome === 'done')
+    .map(({ action, resource, revision }) => `${action} ${resource} ${revision}`);
+}
+
+/** The controller has the identities of before: its agent, and the token that nobody has used. */
+async function assertSameIdentities(bench: Bench, { credentials, token }: Awaited<ReturnType<typeof fillCluster>>) {
+  const agent = await bench.connect(credentials);
+  agent.hello('node-1');
+  const { csr } = await certificateRequest('node-2');
+  const { secret } = parseJoinToken(token);
+  const reply = await bench.enroll({ node: 'node-2', secret, csr });
+  assert.equal(reply.status, 200, reply.text);
+  assert.equal(reply.body.authority, credentials.authority);
+  assert.equal(verdictOf(bench.data).fault, undefined);
+}
+
+test('store copy moves a store to etcd and back: agents, tokens, audit log and revisions go on', async (t) => {
+  const start = useControllers(t);
+  const data = newData(t);
+  const { endpoints, ctl } = await startEtcd(t, 1);
+  const etcd = { endpoints };
+  const where = ['--data', data, '--etcd', endpoints.join()];
+  const before = await start(data);
+  const known = await fillCluster(before);
+  await before.stop();
+  const lines = doneLines(data);
+  assert.match(await run('copy', ...where, '--to', 'etcd'), /copied \d+ keys \(SHA-256 [0-9a-f]{64}\) to etcd/);
+
+  const inEtcd = await start(data, { etcd });
+  assert.deepEqual(doneLines(data), lines);
+  const revision = await revisionOf(inEtcd);
+  assert.ok(revision > known.revision, `${revision} after ${known.revision}`);
+  const stale = await inEtcd.put('/api/v1/domains/blue', {}, { headers: { 'if-match': `"${known.revision}"` } });
+  assert.equal(stale.status, 412);
+  await assertSameIdentities(inEtcd, known);
+  await inEtcd.must('PUT', '/api/v1/domains/later', {});
+  await inEtcd.stop();
+
+  await assert.rejects(run('copy', ...where, '--to', 'file'), /the store to write has \d+ keys: say --overwrite/);
+  await run('copy', ...where, '--to', 'file', '--overwrite');
+  const again = await start(data);
+  assert.equal((await again.get('/api/v1/domains/later')).status, 200);
+  assert.ok((await revisionOf(again)) > revision);
+  assert.equal(verdictOf(data).fault, undefined);
+  await again.stop();
+
+  // As after a copy that was killed.
+  await ctl('put', '/mirrorplane/store/meta/filling', 'true');
+  await assert.rejects(start(data, { etcd }), /only a part of a copy/);
+  await run('copy', ...where, '--to', 'etcd');
+  await (await start(data, { etcd })).stop();
+});
+
+test('a backup of an embedded store is restored on another host, and is refused where a controller was', async (t) => {
+  const start = useControllers(t);
+  const data = newData(t);
+  const file = path.join(temporaryFolder(t), 'backup');
+  const before = await start(data);
+  const known = await fillCluster(before);
+  await assert.rejects(run('backup', file, '--data', data), /another process uses the store/);
+  await before.stop();
+  assert.match(await run('backup', file, '--data', data), /wrote \d+ keys .*, and \d+ files of .*: keep it secret/);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const later = await start(data);
+  await later.must('PUT', '/api/v1/domains/later', {});
+  await later.stop();
+
+  const other = path.join(newData(t), 'new');
+  await run('restore', file, '--data', other);
+  const restored = await start(other);
+  await assertSameIdentities(restored, known);
+  assert.equal((await restored.get('/api/v1/policies/one')).status, 200);
+  assert.equal((await restored.get('/api/v1/domains/later')).status, 404);
+  await restored.stop();
+
+  await assert.rejects(run('restore', file, '--data', data), /has files of a controller .*say --overwrite/);
+  await run('restore', file, '--data', data, '--overwrite');
+  const back = await start(data);
+  assert.equal((await back.get('/api/v1/domains/later')).status, 404);
+  assert.equal(verdictOf(data).fault, undefined);
+});
+
+test('a backup of a store in etcd is made while the controller runs, and restored to another etcd', async (t) => {
+  const start = useControllers(t);
+  const data = newData(t);
+  const file = path.join(temporaryFolder(t), 'backup');
+  const [first, second] = [await startEtcd(t, 1), await startEtcd(t, 1)];
+  const before = await start(data, { etcd: { endpoints: first.endpoints } });
+  const known = await fillCluster(before);
+  await run('backup', file, '--data', data, '--etcd', first.endpoints.join());
+  await before.must('PUT', '/api/v1/domains/later', {});
+  await before.stop();
+
+  const other = path.join(newData(t), 'new');
+  await run('restore', file, '--data', other, '--etcd', second.endpoints.join());
+  assert.equal(existsSync(path.join(other, 'store.db')), false);
+  const restored = await start(other, { etcd: { endpoints: second.endpoints } });
+  await assertSameIdentities(restored, known);
+  assert.equal((await restored.get('/api/v1/domains/later')).status, 404);
+});
+
+test('a backup that is cut short, damaged, or none at all is refused, and nothing is written', async (t) => {
+  const start = useControllers(t);
+  const data = newData(t);
+  const folder = temporaryFolder(t);
+  const file = path.join(folder, 'backup');
+  await (await start(data)).stop();
+  await run('backup', file, '--data', data);
+  const bytes = readFileSync(file);
+  const damaged = Buffer.from(bytes);
+  damaged[bytes.length - 200]! ^= 1;
+  const other = newData(t);
+  for (const [name, content] of [
+    ['short', bytes.subarray(0, bytes.length - 100)],
+    ['damaged', damaged],
+    ['none', Buffer.from('a text')],
+  ] as const) {
+    writeFileSync(path.join(folder, name), content);
+    await assert.rejects(
+      run('restore', path.join(folder, name), '--data', other),
+      /is not a backup, or is damaged|digest/,
+    );
+  }
+  assert.deepEqual(readdirSync(other), []);
+});
