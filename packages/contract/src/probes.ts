@@ -22,6 +22,8 @@ export type ProbeSize = z.infer<typeof ProbeSize>;
 export const TEST_LIMITS = {
   /** Tests in the cluster at a time; of one policy, one. */
   tests: 8,
+  /** Tests of one user at a time. */
+  testsOfUser: 4,
   /** Nodes with sources that one test has at most: the first ones by name. */
   nodes: 40,
   /** Milliseconds until a test ends in any case. */

@@ -200,6 +200,7 @@ test('the receiver is asked first, then the sender, and both forget the test at 
   assert.deepEqual([expected.makes, expected.expects.length, one.tests.flatMap(({ tasks }) => tasks)], [[], 3, []]);
   const second = await bench.post(url);
   assert.deepEqual([second.status, second.body.code], [429, 'TESTS_EXCEEDED']);
+  assert.equal(second.headers['retry-after'], '10');
   report(two, () => ({}));
   await until('the sender to be asked', () => lastOf(one) !== undefined);
   const makes = lastOf(one)!.makes;

@@ -1,13 +1,15 @@
 /** All decoders of a controller: how many run, and what is said where none can. */
 import type { DecoderState, PacketTreeNode } from '@mirrorplane/contract';
+import { HeldPlaces } from '../auth/fair-share.ts';
 import type { KeptPacket } from '../looks/kept-packet.ts';
 import { DecoderAbsent, DecoderEnded } from './decoder-errors.ts';
 import { RowDecoder } from './row-decoder.ts';
 import { findSandbox, type Sandbox } from './sandbox.ts';
 import { fieldsOf, filterProblem } from './sharkd.ts';
 
-/** Decoders that run at a time. */
+/** Decoders that run at a time, and of one user. */
 export const MAX_DECODERS = 8;
+export const MAX_DECODERS_EACH = 4;
 /** Display filters whose check is remembered. */
 const CHECKED_MOST = 200;
 
@@ -21,54 +23,59 @@ export class Decoders {
   readonly #sandbox: Sandbox;
   /** What has been found of display filters: why one is none, or undefined. */
   readonly #checked = new Map<string, string | undefined>();
-  #running = 0;
+  readonly #places = new HeldPlaces({ each: MAX_DECODERS_EACH, total: MAX_DECODERS });
 
   constructor(sandbox: Sandbox = findSandbox()) {
     this.#sandbox = sandbox;
   }
 
-  /** A decoder for rows. Its `close` makes room for another one. */
-  async rows(filter: string): Promise<Decoded<RowDecoder>> {
-    if (this.#running >= MAX_DECODERS) {
-      return BUSY;
+  /**
+   * A decoder for rows. Its `close` makes room for another one.
+   * @param holder name of the user who reads
+   */
+  async rows(filter: string, holder: string): Promise<Decoded<RowDecoder>> {
+    const full = this.#places.whyNot(holder);
+    if (full) {
+      return BUSY[full];
     }
-    this.#running++;
+    const giveBack = this.#places.take(holder);
     try {
-      return { value: await RowDecoder.start(this.#sandbox, filter, () => this.#running--) };
+      return { value: await RowDecoder.start(this.#sandbox, filter, giveBack) };
     } catch (error) {
-      this.#running--;
+      giveBack();
       return { absent: absenceOf(error) };
     }
   }
 
   /** The fields of the last of these packets, which are all of one place. */
-  fields(packets: readonly KeptPacket[]): Promise<Decoded<PacketTreeNode[]>> {
-    return this.#once(() => fieldsOf(this.#sandbox, packets));
+  fields(packets: readonly KeptPacket[], holder: string): Promise<Decoded<PacketTreeNode[]>> {
+    return this.#once(holder, () => fieldsOf(this.#sandbox, packets));
   }
 
   /** Why a display filter is none; undefined: it is one. */
-  async filterProblem(filter: string): Promise<Decoded<string | undefined>> {
+  async filterProblem(filter: string, holder: string): Promise<Decoded<string | undefined>> {
     if (this.#checked.has(filter)) {
       return { value: this.#checked.get(filter) };
     }
-    const found = await this.#once(() => filterProblem(this.#sandbox, filter));
+    const found = await this.#once(holder, () => filterProblem(this.#sandbox, filter));
     if ('value' in found) {
       this.#remember(filter, found.value);
     }
     return found;
   }
 
-  async #once<T>(work: () => Promise<T>): Promise<Decoded<T>> {
-    if (this.#running >= MAX_DECODERS) {
-      return BUSY;
+  async #once<T>(holder: string, work: () => Promise<T>): Promise<Decoded<T>> {
+    const full = this.#places.whyNot(holder);
+    if (full) {
+      return BUSY[full];
     }
-    this.#running++;
+    const giveBack = this.#places.take(holder);
     try {
       return { value: await work() };
     } catch (error) {
       return { absent: absenceOf(error) };
     } finally {
-      this.#running--;
+      giveBack();
     }
   }
 
@@ -82,12 +89,13 @@ export class Decoders {
 }
 
 const BUSY = {
-  absent: {
-    state: 'absent',
-    why: 'busy',
-    message: `${MAX_DECODERS} decoders run already: close another list of packets, or try again later`,
-  },
-} as const;
+  each: busy(`${MAX_DECODERS_EACH} decoders of yours run already: close another list of packets of yours`),
+  total: busy(`${MAX_DECODERS} decoders run already: close another list of packets, or try again later`),
+};
+
+function busy(message: string): { absent: DecoderState } {
+  return { absent: { state: 'absent', why: 'busy', message } };
+}
 
 /** @throws what is no fault of a decoder */
 function absenceOf(error: unknown): DecoderState {

@@ -12,10 +12,13 @@ export async function packetDetail({
   ring,
   number,
   decoders,
+  holder,
 }: {
   ring: PacketRing;
   number: number;
   decoders: Decoders;
+  /** Name of the user who reads. */
+  holder: string;
 }): Promise<PacketDetail | undefined> {
   const kept = ring.get(number);
   if (kept === undefined) {
@@ -24,7 +27,7 @@ export async function packetDetail({
   const before = ring.since(Math.max(0, number - CONTEXT_MOST), CONTEXT_MOST);
   const context = before.filter((packet) => packet.number <= number && isSameSpot(packet, kept));
   const { bytes, ...packet } = kept;
-  const decoded = await decoders.fields(context);
+  const decoded = await decoders.fields(context, holder);
   return {
     packet,
     bytes: bytes.toString('hex'),

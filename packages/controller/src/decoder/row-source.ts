@@ -14,13 +14,16 @@ const RETRY_MS = 15_000;
 export class RowSource {
   readonly #decoders: Decoders;
   readonly #filter: string;
+  readonly #holder: string;
   #decoder: RowDecoder | undefined;
   #state: DecoderState = DECODER_OK;
   #retryAt = 0;
   #failures = 0;
   #isClosed = false;
 
-  constructor(decoders: Decoders, filter: string) {
+  /** @param holder name of the user who reads */
+  constructor(decoders: Decoders, filter: string, holder: string) {
+    this.#holder = holder;
     this.#decoders = decoders;
     this.#filter = filter;
   }
@@ -63,7 +66,7 @@ export class RowSource {
     if (this.#decoder !== undefined || performance.now() < this.#retryAt) {
       return this.#decoder;
     }
-    const opened = await this.#decoders.rows(this.#filter);
+    const opened = await this.#decoders.rows(this.#filter, this.#holder);
     if ('absent' in opened) {
       this.#leaveAlone(opened.absent);
     } else if (this.#isClosed) {

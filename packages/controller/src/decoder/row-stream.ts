@@ -17,6 +17,8 @@ const LOOK_EVENTS = ['changed', 'ended', 'complete'] as const;
 
 export interface RowStreamOptions extends PacedOptions {
   look: LiveLook;
+  /** Name of the user who reads. */
+  holder: string;
   decoders: Decoders;
   /** Packets up to this number are known to the reader. */
   after: number;
@@ -51,10 +53,10 @@ export class RowStream extends PacedStream {
   #isWorking = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ look, decoders, after, filter, renew, isAllowed = () => true, ...options }: RowStreamOptions) {
+  constructor({ look, holder, decoders, after, filter, renew, isAllowed = () => true, ...options }: RowStreamOptions) {
     super(options);
     this.#look = look;
-    this.#source = new RowSource(decoders, filter);
+    this.#source = new RowSource(decoders, filter, holder);
     this.#filtered = filter !== '';
     // A number that the look has not reached is one of another look.
     this.#last = after > look.ring.newest ? 0 : after;

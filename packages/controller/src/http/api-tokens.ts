@@ -180,7 +180,7 @@ export const apiTokenRoutes: Route[] = [
       const items = [...allTokens(services)].filter(
         ({ user, source }) => seesAll || (source !== 'file' && user === who.person?.user),
       );
-      return { body: pageOf(items, TOKENS, query, listOptions(services)) };
+      return { body: pageOf(items, TOKENS, query, listOptions(services, who)) };
     },
   }),
   create,

@@ -1,6 +1,6 @@
 /** The HTTP side: all routes, and one shape for everything that goes wrong. */
 import type { Server } from 'node:https';
-import { jsonText, type Problem, problem, shapeProblem } from '@mirrorplane/contract';
+import { type ErrorCode, jsonText, type Problem, problem, shapeProblem, TEST_LIMITS } from '@mirrorplane/contract';
 import Fastify, {
   type FastifyError,
   type FastifyInstance,
@@ -34,6 +34,14 @@ export const BODY_LIMIT = 1024 * 1024;
  * Milliseconds in which the head of a request must arrive, and below it the whole request. An
  * answer may take longer.
  */
+/** Seconds after which it is worth trying again, by the code of a refusal. */
+const RETRY_AFTER_S: Partial<Record<ErrorCode, number>> = {
+  TRIES_EXCEEDED: 60,
+  // A test has ended by then.
+  TESTS_EXCEEDED: TEST_LIMITS.ms / 1000,
+  SIGN_IN_AWAY: 10,
+  UNAVAILABLE: 5,
+};
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 
@@ -170,8 +178,9 @@ function sendProblem(reply: FastifyReply, request: FastifyRequest, document: Pro
   if (document.status === 401) {
     reply.header('www-authenticate', 'Bearer realm="mirrorplane"');
   }
-  if (document.code === 'TRIES_EXCEEDED') {
-    reply.header('retry-after', '60');
+  const seconds = RETRY_AFTER_S[document.code];
+  if (seconds !== undefined) {
+    reply.header('retry-after', String(seconds));
   }
   const body: Problem = { ...bounded(document), instance: request.url.split('?')[0]! };
   return reply.code(document.status).type('application/problem+json').send(jsonText(body));

@@ -33,7 +33,7 @@ export const destinationRoutes: Route[] = [
     query: pageQuery(DESTINATIONS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Destinations by id.', schema: listOf(DestinationSummary) }],
-    handle: ({ query, services, judge }) => ({
+    handle: ({ query, services, judge, who }) => ({
       body: pageOf(
         services.destinations
           .items()
@@ -41,7 +41,7 @@ export const destinationRoutes: Route[] = [
           .filter(({ id }) => judge.may('read', 'interface', id)),
         DESTINATIONS,
         query,
-        listOptions(services),
+        listOptions(services, who),
       ),
     }),
   }),

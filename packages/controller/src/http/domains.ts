@@ -32,13 +32,13 @@ export const domainRoutes: Route[] = [
     query: pageQuery(DOMAINS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Domains by name.', schema: listOf(Domain) }],
-    handle: ({ query, services, judge }) => {
+    handle: ({ query, services, judge, who }) => {
       const domains = services.view
         .all('domains')
         .values()
         .filter(({ value }) => judge.may('read', 'domain', value.name));
       const items = domains.map(({ value, revision }) => ({ ...value, revision }));
-      return { body: pageOf(items, DOMAINS, query, listOptions(services)) };
+      return { body: pageOf(items, DOMAINS, query, listOptions(services, who)) };
     },
   }),
   route({

@@ -101,7 +101,7 @@ export const interfaceRoutes: Route[] = [
         schema: listOf(z.union([Interface, InterfaceSummary])),
       },
     ],
-    handle: ({ query: { view, node, kind, pool, ...query }, services, judge }) => {
+    handle: ({ query: { view, node, kind, pool, ...query }, services, judge, who }) => {
       const entries = services.interfaces
         .all()
         .filter(
@@ -113,7 +113,7 @@ export const interfaceRoutes: Route[] = [
         );
       const isSorted = query.sort.endsWith('traffic');
       const rated = isSorted ? entries.map((entry) => withTraffic(entry, services.live)) : entries;
-      const page = pageOf(rated, INTERFACES, query, listOptions(services));
+      const page = pageOf(rated, INTERFACES, query, listOptions(services, who));
       const shown = (entry: InterfaceEntry) =>
         view === 'whole' ? entry.item : withTraffic(entry, services.live).summary;
       return { body: { ...page, items: page.items.map(shown) } };

@@ -125,10 +125,10 @@ export const joinTokenRoutes: Route[] = [
     query: pageQuery(TOKENS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Tokens without their secrets.', schema: listOf(JoinTokenInfo) }],
-    handle: ({ query, services, judge }) => {
+    handle: ({ query, services, judge, who }) => {
       const all = validTokens(services, services.endClock());
       const items = all.filter(({ record }) => judge.may(needs, ...thingOf(record))).map(infoOf);
-      return { body: pageOf(items, TOKENS, query, listOptions(services)) };
+      return { body: pageOf(items, TOKENS, query, listOptions(services, who)) };
     },
   }),
   route({

@@ -12,6 +12,7 @@ import { admitStream, STREAM_HEADERS } from './events.ts';
 import { lookSight } from './look-sight.ts';
 import { auditReading } from './read-look.ts';
 import { type Route, route } from './route.ts';
+import type { Who } from './who.ts';
 
 const path = '/api/v1/looks';
 const tag = 'looks';
@@ -35,8 +36,8 @@ function lookNamed({ looks }: Services, id: string): LiveLook {
 }
 
 /** @throws ProblemError FIELD_INVALID where it is none. Where nothing can check it, rows say so. */
-async function requireDisplayFilter({ decoders }: Services, filter: string): Promise<void> {
-  const checked = filter === '' ? undefined : await decoders.filterProblem(filter);
+async function requireDisplayFilter({ decoders }: Services, filter: string, who: Who): Promise<void> {
+  const checked = filter === '' ? undefined : await decoders.filterProblem(filter, who.name);
   if (checked && 'value' in checked && checked.value !== undefined) {
     refuseField('display', `this is no display filter: ${checked.value}`);
   }
@@ -70,11 +71,12 @@ export const lookPacketRoutes: Route[] = [
     ],
     handle: async ({ params: { id }, query: { after, display }, request, services, who }) => {
       const look = lookNamed(services, id);
-      await requireDisplayFilter(services, display);
+      await requireDisplayFilter(services, display, who);
       await auditReading(look, { services, who, request });
       const admit = admitStream(services, who);
       const stream = new RowStream({
         look,
+        holder: who.name,
         decoders: services.decoders,
         after: PacketNumber.safeParse(request.headers['last-event-id']).data ?? after,
         filter: display,
@@ -99,7 +101,7 @@ export const lookPacketRoutes: Route[] = [
       const look = lookNamed(services, id);
       await auditReading(look, { services, who, request });
       const { ring } = look;
-      const body = await packetDetail({ ring, number, decoders: services.decoders });
+      const body = await packetDetail({ ring, number, decoders: services.decoders, holder: who.name });
       if (body === undefined) {
         const kept = `it has the packets ${ring.oldest} to ${ring.newest}`;
         throw new ProblemError('NOT_FOUND', `the look does not have packet ${number}, or not any more: ${kept}`);
@@ -119,8 +121,9 @@ export const lookPacketRoutes: Route[] = [
       display: Display.optional(),
     }),
     responses: [{ status: 200, description: 'What is wrong with them, if anything is.', schema: LookCheck }],
-    handle: async ({ query: { words, display }, services: { decoders } }) => {
-      const checked = display === undefined || display === '' ? undefined : await decoders.filterProblem(display);
+    handle: async ({ query: { words, display }, services: { decoders }, who }) => {
+      const checked =
+        display === undefined || display === '' ? undefined : await decoders.filterProblem(display, who.name);
       const body: LookCheck = {
         ...(words !== undefined && { words: checkWords(words) }),
         ...(display !== undefined && { display: { ok: true } }),

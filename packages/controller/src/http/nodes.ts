@@ -161,9 +161,9 @@ export const nodeRoutes: Route[] = [
         schema: listOf(z.union([Node, NodeSummary])),
       },
     ],
-    handle: ({ query: { view, ...query }, services, judge }) => {
+    handle: ({ query: { view, ...query }, services, judge, who }) => {
       const seen = nodeSummaries(services).filter(({ name }) => judge.may('read', 'node', name));
-      const page = pageOf(seen, NODES, query, listOptions(services));
+      const page = pageOf(seen, NODES, query, listOptions(services, who));
       const items = page.items.map((summary) => {
         const stored = view === 'whole' ? services.view.get('nodes', summary.name) : undefined;
         return stored ? toNode(stored, services) : summary;

@@ -67,14 +67,16 @@ export interface Page<T> {
   continue?: string;
 }
 
-/** What is the same for all lists. */
-export function listOptions({ view, walks }: { view: { revision: number }; walks: Walks }) {
-  return { revision: view.revision, walks };
+/** What is the same for all lists. @param who who reads */
+export function listOptions({ view, walks }: { view: { revision: number }; walks: Walks }, who: { name: string }) {
+  return { revision: view.revision, walks, holder: who.name };
 }
 
 interface PageOptions<T> {
   revision: number;
   walks: Walks;
+  /** Name of the user who reads. */
+  holder: string;
   /**
    * How large an item is, in any unit, and how much of it one page may be. At least one item is on
    * each page.
@@ -99,7 +101,7 @@ export function pageOf<T>(
 ): Page<T> {
   const at = place === undefined ? undefined : placeOf(place, sort);
   const isWanted = filterOf(spec, filter);
-  const { revision, walks } = options;
+  const { revision, walks, holder } = options;
   const body = (items: T[], total: number, next: Place | undefined): Page<T> => {
     return { items, revision, total, ...(next && { continue: textOf(next) }) };
   };
@@ -118,7 +120,7 @@ export function pageOf<T>(
   }
   const next = isByKey
     ? { sort, after: spec.key(page.at(-1)!) }
-    : { sort, walk: walks.begin(wanted.map(spec.key)), at: page.length };
+    : { sort, walk: walks.begin(wanted.map(spec.key), holder), at: page.length };
   return body(page, wanted.length, next);
 }
 

@@ -82,10 +82,10 @@ export const policyRoutes: Route[] = [
         schema: listOf(z.union([Policy, PolicySummary])),
       },
     ],
-    handle: ({ query: { view, ...query }, services, judge }) => {
+    handle: ({ query: { view, ...query }, services, judge, who }) => {
       const size = { of: ({ sources }: PolicyEntry) => sources.length, most: MAX_PAGE_SOURCES };
       const isWhole = view === 'whole';
-      const options = { ...listOptions(services), ...(isWhole && { size }) };
+      const options = { ...listOptions(services, who), ...(isWhole && { size }) };
       const page = pageOf(seenEntries(services, judge), POLICIES, query, options);
       const policies = page.items.map(({ summary }) => {
         const stored = isWhole ? services.view.get('policies', summary.name) : undefined;
@@ -125,7 +125,7 @@ export const policyRoutes: Route[] = [
     query: pageQuery(STATUSES),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Statuses by policy name.', schema: listOf(PolicyStatus) }],
-    handle: ({ query, services, judge }) => ({ body: statusPage(services, query, judge) }),
+    handle: ({ query, services, judge, who }) => ({ body: statusPage(services, query, { judge, who }) }),
   }),
   route({
     method: 'get',
@@ -225,11 +225,11 @@ export const policyRoutes: Route[] = [
     query: pageQuery(SOURCES),
     refuses: ['NOT_FOUND', 'LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Sources by id.', schema: listOf(PolicySource) }],
-    handle: ({ params: { name }, query, services, judge }) => {
+    handle: ({ params: { name }, query, services, judge, who }) => {
       const record = partOf(name, services, judge);
       const shown = new Set(record.value.sources);
       const sources = services.paths.sources(record).filter(({ id }) => shown.has(id));
-      return { body: pageOf(sources, SOURCES, query, listOptions(services)) };
+      return { body: pageOf(sources, SOURCES, query, listOptions(services, who)) };
     },
   }),
   route({

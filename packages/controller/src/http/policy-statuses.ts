@@ -25,9 +25,9 @@ const BY_NAME: ListSpec<Stored<PolicyRecord>> = {
 export function statusPage(
   parts: StatusParts & { walks: Walks },
   query: PageRequest,
-  judge: Judge,
+  { judge, who }: { judge: Judge; who: { name: string } },
 ): Page<PolicyStatus> {
-  const options = listOptions(parts);
+  const options = listOptions(parts, who);
   const most = MAX_PAGE_SOURCES;
   if (query.filter !== '' || query.sort.replace('-', '') !== BY_NAME.keyName) {
     const size = { of: ({ sources }: PolicyStatus) => sources.length, most };

@@ -50,13 +50,13 @@ export const poolRoutes: Route[] = [
     query: pageQuery(POOLS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Pools by name.', schema: listOf(Pool) }],
-    handle: ({ query, services, judge }) => {
+    handle: ({ query, services, judge, who }) => {
       const pools = services.view
         .all('pools')
         .values()
         .filter(({ value }) => judge.may('read', 'pool', value.name));
       const items = pools.map(({ value, revision }) => ({ ...value, revision }));
-      return { body: pageOf(items, POOLS, query, listOptions(services)) };
+      return { body: pageOf(items, POOLS, query, listOptions(services, who)) };
     },
   }),
   route({

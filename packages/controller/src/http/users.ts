@@ -109,10 +109,10 @@ export const userRoutes: Route[] = [
     query: pageQuery(USERS),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Users by name.', schema: listOf(User) }],
-    handle: ({ query, services }) => {
+    handle: ({ query, services, who }) => {
       const users = services.view.all('users').values();
       const items = users.map((stored) => userInfo(stored, services.view));
-      return { body: pageOf(items, USERS, query, listOptions(services)) };
+      return { body: pageOf(items, USERS, query, listOptions(services, who)) };
     },
   }),
   route({

@@ -7,6 +7,7 @@ import {
   type TestReportMessage,
 } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
+import { HeldPlaces } from '../auth/fair-share.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { RunningTest } from './running-test.ts';
@@ -36,6 +37,7 @@ export class PolicyTests {
   /** By uid: when the last test ended, on a clock that does not jump. */
   readonly #endedAt = new Map<string, number>();
   readonly #endings = new Set<() => void>();
+  readonly #places = new HeldPlaces({ each: TEST_LIMITS.testsOfUser, total: TEST_LIMITS.tests });
 
   constructor(parts: PolicyTestsParts) {
     this.#parts = parts;
@@ -56,14 +58,16 @@ export class PolicyTests {
     const { clock, live } = this.#parts;
     const beganAt = clock();
     const plan = planTest(status);
-    this.#refuseTooMany(status);
+    this.#refuseTooMany(status, by);
     const isConnected = (node: string) => live.get(node)?.connected ?? false;
     const running = new RunningTest(plan, isConnected, () => performance.now());
     this.#running.add(running);
+    const giveBack = this.#places.take(by);
     try {
       await this.#follow(running, isAllowed);
     } finally {
       this.#running.delete(running);
+      giveBack();
       this.#tell(running);
     }
     const rows = rowsOf({
@@ -111,7 +115,7 @@ export class PolicyTests {
     }
   }
 
-  #refuseTooMany({ uid, name }: PolicyStatus): void {
+  #refuseTooMany({ uid, name }: PolicyStatus, by: string): void {
     if ([...this.#running].some(({ plan }) => plan.policy === uid)) {
       throw new ProblemError('TESTS_EXCEEDED', `the policy "${name}" is being tested: wait until this test has ended`);
     }
@@ -120,8 +124,11 @@ export class PolicyTests {
       const seconds = TEST_LIMITS.pauseMs / 1000;
       throw new ProblemError('TESTS_EXCEEDED', `the policy "${name}" was tested a moment ago: wait ${seconds} seconds`);
     }
-    if (this.#running.size >= TEST_LIMITS.tests) {
-      throw new ProblemError('TESTS_EXCEEDED', `${TEST_LIMITS.tests} policies are being tested: wait a few seconds`);
+    const full = this.#places.whyNot(by);
+    if (full) {
+      const count = full === 'each' ? `${TEST_LIMITS.testsOfUser} policies are` : `${TEST_LIMITS.tests} policies are`;
+      const whose = full === 'each' ? ' for you' : '';
+      throw new ProblemError('TESTS_EXCEEDED', `${count} being tested${whose}: wait a few seconds`);
     }
   }
 

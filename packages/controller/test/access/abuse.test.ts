@@ -1,10 +1,13 @@
 /** Somebody with few rights holds nobody up, and everything that is refused leaves a trace. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { AuditEntry, Grant } from '@mirrorplane/contract';
+import type { AuditEntry, Grant, PolicyStatus } from '@mirrorplane/contract';
+import { createLog } from '@mirrorplane/daemon';
 import { givesWay } from '../../src/auth/fair-share.ts';
 import { Attempts } from '../../src/people/attempts.ts';
 import { HashLanes } from '../../src/people/hash-lanes.ts';
+import { Walks } from '../../src/summaries/walks.ts';
+import { PolicyTests } from '../../src/tests/policy-tests.ts';
 import { Bench, vmDevice } from '../harness.ts';
 import { by, makeUser, nobody, SESSION, signIn } from '../people-client.ts';
 import { peopleOf, personOf } from './people.ts';
@@ -132,4 +135,47 @@ test('no token outlives the login that made it, or confirms another login, or li
   assert.equal((await personOf(bench, made.body.token)('GET', SESSION)).status, 401);
   bench.ahead -= 8 * 24 * 60 * 60 * 1000;
   assert.equal((await ann('GET', SESSION)).status, 401, 'the clock was set back');
+});
+
+test('one user takes a share of the lists that are read, and ends no list of others', () => {
+  let now = 0;
+  const walks = new Walks(() => now++);
+  const mine = walks.begin(['a'], 'ann');
+  const others = Array.from({ length: 100 }, () => walks.begin(['b'], 'eve'));
+  assert.deepEqual(walks.keys(mine), ['a']);
+  assert.equal(others.filter((id) => walks.keys(id)).length, 16, 'the last ones of who reads many');
+  for (let n = 0; n < 10; n++) {
+    walks.begin(Array.from({ length: 100_000 }, String), 'eve');
+  }
+  assert.deepEqual(walks.keys(mine), ['a'], 'nor by long ones');
+});
+
+test('one user has at most half of the tests of policies that run', async () => {
+  const parts = {
+    live: { get: () => undefined },
+    send: () => undefined,
+    clock: Date.now,
+    log: createLog('x', 'silent'),
+  };
+  const tests = new PolicyTests(parts);
+  const end = (id: string) => ({ interface: id, devices: [{ node: 'node-1' }] });
+  const status = (uid: string) =>
+    ({
+      uid,
+      name: uid,
+      state: 'active',
+      sources: [end('a')],
+      destination: end('b'),
+      reasons: [],
+    }) as unknown as PolicyStatus;
+  const run = (uid: string, by: string) => tests.run(status(uid), by);
+  const running = ['1', '2', '3', '4'].map((uid) => run(uid, 'eve'));
+  await assert.rejects(run('5', 'eve'), /4 policies are being tested for you: wait a few seconds/);
+  running.push(...['5', '6', '7', '8'].map((uid) => run(uid, 'ann')));
+  await assert.rejects(run('9', 'bob'), /8 policies are being tested: wait a few seconds/);
+  tests.close();
+  await Promise.all(running);
+  running.push(run('9', 'eve'));
+  tests.close();
+  await Promise.all(running);
 });

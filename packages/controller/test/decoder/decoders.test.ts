@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
-import { type Decoded, Decoders, MAX_DECODERS } from '../../src/decoder/decoders.ts';
+import { type Decoded, Decoders, MAX_DECODERS_EACH } from '../../src/decoder/decoders.ts';
 import { RowSource } from '../../src/decoder/row-source.ts';
 import { bubblewrap, bubblewrapped, type Running, type Sandbox } from '../../src/decoder/sandbox.ts';
 import type { KeptPacket } from '../../src/looks/kept-packet.ts';
@@ -23,7 +23,7 @@ function given<T>(decoded: Decoded<T>): T {
 }
 
 function sourceOf(t: TestContext, filter = '', sandbox?: Sandbox): RowSource {
-  const source = new RowSource(new Decoders(sandbox), filter);
+  const source = new RowSource(new Decoders(sandbox), filter, 'ann');
   t.after(() => source.close());
   return source;
 }
@@ -84,7 +84,7 @@ test('a packet that is seen at three places is not told to be sent again', async
 test('fields of a packet come as a tree with their bytes, and with filters that are display filters', async () => {
   const decoders = new Decoders();
   const [packet] = packetsOf([udpFrame(DNS_QUERY, { to: 53 })]);
-  const tree = given(await decoders.fields([packet!]));
+  const tree = given(await decoders.fields([packet!], 'ann'));
   assert.deepEqual(
     tree.map(({ label }) => label.split(',')[0]),
     ['Ethernet II', 'Internet Protocol Version 4', 'User Datagram Protocol', 'Domain Name System (query)'],
@@ -92,14 +92,14 @@ test('fields of a packet come as a tree with their bytes, and with filters that 
   const port = tree[2]!.children.find(({ label }) => label.startsWith('Destination Port'));
   assert.deepEqual(port?.bytes, [36, 2]);
   assert.equal(port?.filter, 'udp.dstport == 53');
-  assert.equal(given(await decoders.filterProblem(port!.filter!)), undefined);
+  assert.equal(given(await decoders.filterProblem(port!.filter!, 'ann')), undefined);
 });
 
 test('says why a display filter is none', async () => {
   const decoders = new Decoders();
-  assert.match(given(await decoders.filterProblem('tcp.port == foo')) ?? '', /"foo" is not a valid number/);
-  assert.match(given(await decoders.filterProblem('udp) or (tcp')) ?? '', /./);
-  assert.equal(given(await decoders.filterProblem('udp or tcp')), undefined);
+  assert.match(given(await decoders.filterProblem('tcp.port == foo', 'ann')) ?? '', /"foo" is not a valid number/);
+  assert.match(given(await decoders.filterProblem('udp) or (tcp', 'ann')) ?? '', /./);
+  assert.equal(given(await decoders.filterProblem('udp or tcp', 'ann')), undefined);
 });
 
 test('a decoder that dies is started again, and the packets that it had have simple columns', async (t) => {
@@ -148,18 +148,27 @@ test('without a decoder, and without a sandbox, rows say what is missing and how
   }
 });
 
-test('at most eight decoders run, and the ninth reader is told', async (t) => {
+test('at most eight decoders run, four of one user, and who gets none is told', async (t) => {
   const decoders = new Decoders();
-  const opened = await Promise.all(Array.from({ length: MAX_DECODERS }, () => decoders.rows('')));
+  const half = (who: string) => Array.from({ length: MAX_DECODERS_EACH }, () => decoders.rows('', who));
+  const opened = await Promise.all(half('ann'));
   t.after(() => {
     for (const one of opened) {
       given(one).close();
     }
   });
-  const ninth = await decoders.rows('');
-  assert.ok('absent' in ninth && ninth.absent.why === 'busy');
+  const saidTo = async (who: string) => {
+    const refused = await decoders.rows('', who);
+    assert.ok('absent' in refused && refused.absent.why === 'busy');
+    return refused.absent.message;
+  };
+  assert.match((await saidTo('ann'))!, /^4 decoders of yours run already: close another list of packets of yours$/);
+  opened.push(...(await Promise.all(half('bob'))));
+  assert.match((await saidTo('carol'))!, /^8 decoders run already/);
   given(opened[0]!).close();
-  opened[0] = await decoders.rows('');
+  given(opened[0]!).close();
+  assert.match((await saidTo('bob'))!, /of yours/);
+  opened[0] = await decoders.rows('', 'carol');
   given(opened[0]);
 });
 

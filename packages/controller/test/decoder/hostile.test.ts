@@ -15,7 +15,7 @@ const HARMFUL = /[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]/;
 const EVIL = '\x1b[31m\x1b]0;owned\x07\r\n9\t1\t<img src=x onerror=alert(1)>\u202egnp.\u2066\u0000\u009b2J';
 
 function sourceOf(t: TestContext, sandbox?: Sandbox): RowSource {
-  const source = new RowSource(new Decoders(sandbox), '');
+  const source = new RowSource(new Decoders(sandbox), '', 'ann');
   t.after(() => source.close());
   return source;
 }

@@ -19,6 +19,7 @@ class Reader {
   constructor(t: TestContext, look: LiveLook, options: Partial<RowStreamOptions> = {}) {
     this.stream = new RowStream({
       look,
+      holder: 'ann',
       decoders: new Decoders(),
       after: 0,
       filter: '',
