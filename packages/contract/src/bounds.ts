@@ -62,14 +62,19 @@ export const Word = z.string().max(MAX_WORD);
  * A list whose check stops at the first wrong item. An array of zod checks all items, which takes
  * seconds for a long list of wrong items.
  * @param max items at most; checked before any item
+ * @param isPlain whether an item is what the schema would make of it, where that is known faster
  */
-export function boundedList<T extends z.ZodType>(item: T, max: number) {
+export function boundedList<T extends z.ZodType>(item: T, max: number, isPlain?: (value: unknown) => boolean) {
   return z
     .array(z.unknown())
     .max(max)
     .transform((values, context): z.output<T>[] => {
       const items: z.output<T>[] = [];
       for (const [index, value] of values.entries()) {
+        if (isPlain?.(value)) {
+          items.push(value as z.output<T>);
+          continue;
+        }
         const result = item.safeParse(value);
         if (!result.success) {
           const { message, path } = result.error.issues[0]!;
@@ -88,31 +93,38 @@ export function boundedList<T extends z.ZodType>(item: T, max: number) {
  * @returns what is wrong. Undefined: the shape is accepted
  */
 export function shapeProblem(value: unknown): string | undefined {
-  const open = [{ value, depth: 0, inList: false }];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const { value: at, depth, inList } = next;
-    if (typeof at !== 'object' || at === null) {
-      continue;
-    }
-    if (depth >= MAX_DEPTH) {
-      return `it has more than ${MAX_DEPTH} levels`;
-    }
-    const isList = Array.isArray(at);
-    if (isList && at.length > MAX_ITEMS) {
-      return `a list has more than ${MAX_ITEMS} items`;
-    }
-    if (isList && inList && at.length > MAX_INNER_ITEMS) {
-      return `a list within a list has more than ${MAX_INNER_ITEMS} items`;
-    }
-    let fields = 0;
-    for (const key in at) {
-      if (!isList && ++fields > MAX_FIELDS) {
-        return `an object has more than ${MAX_FIELDS} fields`;
-      }
-      const inner = (at as Record<string, unknown>)[key];
-      if (typeof inner === 'object' && inner !== null) {
-        open.push({ value: inner, depth: depth + 1, inList: inList || isList });
-      }
+  return typeof value === 'object' && value !== null ? problemBelow(value, 0, false) : undefined;
+}
+
+function problemBelow(at: object, depth: number, inList: boolean): string | undefined {
+  if (depth >= MAX_DEPTH) {
+    return `it has more than ${MAX_DEPTH} levels`;
+  }
+  const isList = Array.isArray(at);
+  if (isList && at.length > MAX_ITEMS) {
+    return `a list has more than ${MAX_ITEMS} items`;
+  }
+  if (isList && inList && at.length > MAX_INNER_ITEMS) {
+    return `a list within a list has more than ${MAX_INNER_ITEMS} items`;
+  }
+  if (isList) {
+    return firstProblem(at, (inner) => problemBelow(inner, depth + 1, true));
+  }
+  const values = Object.values(at);
+  if (values.length > MAX_FIELDS) {
+    return `an object has more than ${MAX_FIELDS} fields`;
+  }
+  return firstProblem(values, (inner) => problemBelow(inner, depth + 1, inList));
+}
+
+function firstProblem(
+  values: readonly unknown[],
+  problemOf: (value: object) => string | undefined,
+): string | undefined {
+  for (const value of values) {
+    const problem = typeof value === 'object' && value !== null ? problemOf(value) : undefined;
+    if (problem !== undefined) {
+      return problem;
     }
   }
   return undefined;

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_PEERS, Word } from './bounds.ts';
 import { Name } from './names.ts';
+import { plainRows } from './plain-counters.ts';
 
 /**
  * Why a matched packet was not copied. Order and number are those of `enum drop_reason` in types.h.
@@ -201,15 +202,17 @@ export function refusedOf(peer: PeerReport): number {
   return COPY_REFUSALS.reduce((sum, reason) => sum + peer[reason], 0);
 }
 
+const plain = plainRows({ drops: DROP_REASONS, skips: SKIP_REASONS, terminationDrops: TERMINATION_DROP_REASONS });
+
 /**
  * All counters of a node. They grow as long as `epoch` stays the same; a new epoch starts again
  * from 0.
  */
 export const CounterReport = z.object({
   epoch: Word,
-  captures: boundedList(CaptureReport, MAX_CAPTURE_STATUSES),
-  deliveries: boundedList(DeliveryReport, MAX_CAPTURE_STATUSES),
-  terminations: boundedList(TerminationReport, MAX_CAPTURE_STATUSES),
+  captures: boundedList(CaptureReport, MAX_CAPTURE_STATUSES, plain.isCapture),
+  deliveries: boundedList(DeliveryReport, MAX_CAPTURE_STATUSES, plain.isDelivery),
+  terminations: boundedList(TerminationReport, MAX_CAPTURE_STATUSES, plain.isTermination),
   peers: boundedList(PeerReport, MAX_PEERS).default([]).meta({ description: 'Senders of which packets were refused.' }),
   unknownErspan: amount.meta({ description: 'ERSPAN packets of unknown senders. They are left to the node.' }),
 });

@@ -1,16 +1,16 @@
 /** Names and identifiers that every resource shares. */
 import * as z from 'zod';
 
+/** The form of a name. */
+export const NAME_PATTERN = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
 /**
  * A name in lower case, as in DNS: letters, digits and hyphens, 1 to 63 characters, letter or digit
  * at both ends.
  */
 export const Name = z
   .string()
-  .regex(
-    /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
-    'use 1 to 63 lower-case letters, digits and hyphens, for example "ids-all"',
-  )
+  .regex(NAME_PATTERN, 'use 1 to 63 lower-case letters, digits and hyphens, for example "ids-all"')
   .meta({ id: 'Name', examples: ['ids-all'] });
 
 /**

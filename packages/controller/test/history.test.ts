@@ -12,17 +12,18 @@ import { FRAME, Traffic } from './traffic.ts';
 test('what has grown between two reports is spread over the seconds between them, and none of it is lost', () => {
   const slots = new GrownSlots();
   const grown = (packets: number) => new Map([['u', new Map([['copied', packets]])]]);
-  slots.add(100_400, grown(1000));
-  slots.add(101_400, grown(100));
-  slots.add(102_900, grown(300));
-  slots.add(103_000, grown(10));
+  const longestMs = 3000;
+  slots.add(100_400, grown(1000), longestMs);
+  slots.add(101_400, grown(100), longestMs);
+  slots.add(102_900, grown(300), longestMs);
+  slots.add(103_000, grown(10), longestMs);
   const copied = (second: number) => slots.at(second)?.grown.get('u')?.get('copied') ?? 0;
   // What was counted before the first report came at no time that is known.
   assert.ok(Math.abs(copied(100) - 60) < 1e-6);
   assert.ok(Math.abs(copied(101) - (40 + (300 * 600) / 1500)) < 1e-6);
   assert.ok(Math.abs(copied(100) + copied(101) + copied(102) - 410) < 1e-6);
   assert.deepEqual([slots.at(100)?.covered, slots.at(101)?.covered, slots.at(102)?.covered], [600, 1000, 1000]);
-  slots.add(109_000, grown(500));
+  slots.add(109_000, grown(500), longestMs);
   assert.equal(slots.at(105), undefined, 'nobody knows when it came');
 });
 

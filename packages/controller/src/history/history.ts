@@ -12,8 +12,8 @@ import { lossesNow } from './losses-now.ts';
 import { SERIES_BYTES } from './series.ts';
 import { type Room, Track } from './track.ts';
 
-/** Seconds after which a second is told by all nodes that are there. */
-const LATE = 3;
+/** Seconds after which a second is told by all nodes that are there, beside the time between their reports. */
+const LATE = 2;
 /** Seconds that are made up for where the controller was busy. */
 const MOST_AT_ONCE = 10;
 /** Milliseconds of a second that have to be told. */
@@ -74,7 +74,8 @@ export class History {
 
   #tick(): void {
     try {
-      const newest = Math.floor(this.#parts.live.now() / SLOT_MS) - LATE;
+      const { live } = this.#parts;
+      const newest = Math.floor(live.now() / SLOT_MS) - LATE - Math.ceil(live.counters.pace.everyMs / SLOT_MS);
       const from = Math.max(this.#last + 1, newest - MOST_AT_ONCE);
       const lost = from <= newest ? this.#lostSince() : new Map();
       for (let second = from; second <= newest; second++) {

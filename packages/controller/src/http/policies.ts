@@ -4,7 +4,7 @@ import { validate } from '@mirrorplane/planner';
 import * as z from 'zod';
 import type { Judge } from '../access/judge.ts';
 import { forbidden } from '../access/refusal.ts';
-import { policyStatuses } from '../planning/policy-status.ts';
+import { lookAt, policyStatuses } from '../planning/policy-status.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { policiesOf, toPolicy } from '../store/policies.ts';
@@ -258,6 +258,7 @@ export const policyRoutes: Route[] = [
     responses: [{ status: 200, description: 'The status, as the agents report it.', schema: PolicyStatus }],
     handle: ({ params: { name }, services }) => {
       const record = found(services.view.get('policies', name), 'policy', name);
+      lookAt(services, record.value);
       return { body: policyStatuses(services, record)[0] };
     },
   }),

@@ -1,6 +1,7 @@
 /** Collects the controller's knowledge of nodes for the status of policies. */
 import type { Policy, PolicyStatus } from '@mirrorplane/contract';
 import {
+  involvedNodes,
   type NodeReport,
   type Observation,
   observe,
@@ -65,6 +66,14 @@ export function policyStatuses(
     statuses.push(statusOf(policy, policyPlan, observation));
   }
   return statuses.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Somebody looks at a policy: its nodes report their counters once a second for a while. */
+export function lookAt({ live, planning }: Pick<StatusParts, 'live' | 'planning'>, policy: PolicyRecord): void {
+  const plan = planning.planned?.policies.get(policy.uid);
+  if (plan) {
+    live.counters.pace.look(involvedNodes(plan));
+  }
 }
 
 /** The interfaces that were on a node: those that it was believed to have, and its edges. */

@@ -21,11 +21,10 @@ const DROPPED = Object.fromEntries(DROP_REASONS.map((reason) => [reason, `droppe
   string
 >;
 
-/** Milliseconds of one slot, and how many are kept: a report comes a second or two after what it tells. */
+/** Milliseconds of one slot. */
 export const SLOT_MS = 1000;
-const KEPT = 8;
-/** Milliseconds between two reports beyond which nobody knows when what was counted meanwhile has come. */
-const LONGEST_MS = 3000;
+/** Slots that are kept: a report comes some seconds after what it tells (`COUNTER_INTERVAL_MS`), or a little later. */
+const KEPT = 16;
 
 /** Adds the growth of one report, from what it said before. Most captures of a large cluster are idle: that costs nothing. */
 export function addCaptureGrowth(into: Grown, { policy, counts }: CaptureReport, before?: CaptureReport): void {
@@ -95,11 +94,12 @@ export class GrownSlots {
   /**
    * A whole report has come: what has grown since the one before is spread over the time between them.
    * @param readAt when it was read, milliseconds since 1970
+   * @param longestMs between two reports. Beyond it, nobody knows when what was counted meanwhile has come
    */
-  add(readAt: number, grown: Grown): void {
+  add(readAt: number, grown: Grown, longestMs: number): void {
     const from = this.#readAt;
     this.#readAt = readAt;
-    if (from === undefined || readAt <= from || readAt - from > LONGEST_MS) {
+    if (from === undefined || readAt <= from || readAt - from > longestMs) {
       return;
     }
     for (let second = Math.floor(from / SLOT_MS); second * SLOT_MS < readAt; second++) {

@@ -1,17 +1,24 @@
 /** What agents have counted, as far as it is believed. */
 import type { CountersMessage } from '@mirrorplane/contract';
+import { CounterPace } from './counter-pace.ts';
 import { type CounterJudge, CounterTotals, type RefusedCounts, type SavedTotals } from './counter-totals.ts';
 import type { KeptNodes } from './kept-nodes.ts';
 
 /** Milliseconds that refused counters stay a problem of their node. */
 const REFUSED_COUNTERS_MS = 60_000;
 
+/** Milliseconds that a report may be late. */
+const SPARE_MS = 2000;
+
 /** The counters of nodes, as far as they are believed. A part of `LiveNodes`. */
 export class NodeCounters {
   readonly #nodes: KeptNodes;
+  /** How often nodes report. */
+  readonly pace: CounterPace;
 
   constructor(nodes: KeptNodes) {
     this.#nodes = nodes;
+    this.pace = new CounterPace(nodes.steady);
   }
 
   /**
@@ -38,7 +45,7 @@ export class NodeCounters {
       const readingsOf = (other: string) => this.#nodes.get(other)?.readings;
       node.ends = node.counters.ends();
       node.readings.take(name, node.ends, { readAt, now }, readingsOf);
-      node.grown.add(readAt, node.counters.takeGrown());
+      node.grown.add(readAt, node.counters.takeGrown(), this.pace.everyMs + SPARE_MS);
     }
     // A report in several messages is complete when the reading arrives.
     node.unseen &&= reading === undefined || !isPlanned;

@@ -12,8 +12,8 @@ import {
 import { type ArrivalReading, arrived, type SentReading } from '@mirrorplane/planner';
 import { ReadingTimes } from './reading-times.ts';
 
-/** Number of kept readings of each kind. Reports come every second. */
-const KEPT = 4;
+/** Number of kept readings of each kind. Reports come every second, and those of other nodes every five perhaps. */
+const KEPT = 8;
 
 type Ends = Pick<CounterReport, 'deliveries' | 'terminations'>;
 

@@ -3,7 +3,7 @@ import type { PolicyPath, PolicySource, PolicyStatus } from '@mirrorplane/contra
 import { type Observation, sourceRates } from '@mirrorplane/planner';
 import type { History } from '../history/history.ts';
 import { hopRates, rateOf } from '../history/rates.ts';
-import { observationOf, policyStatuses, type StatusParts } from '../planning/policy-status.ts';
+import { lookAt, observationOf, policyStatuses, type StatusParts } from '../planning/policy-status.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { Board } from './board.ts';
@@ -47,6 +47,7 @@ export class PolicyPaths {
   }
 
   #status(policy: Stored<PolicyRecord>): PolicyStatus {
+    lookAt(this.#parts, policy.value);
     return policyStatuses(this.#parts, policy, this.#observationNow())[0]!;
   }
 }

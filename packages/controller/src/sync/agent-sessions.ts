@@ -1,7 +1,12 @@
 /**
  * The connections of agents: decides which one belongs to its node, and passes their messages on.
  */
-import type { ControllerMessage, CounterReading, CountersMessage } from '@mirrorplane/contract';
+import {
+  COUNTER_INTERVAL_MS,
+  type ControllerMessage,
+  type CounterReading,
+  type CountersMessage,
+} from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
 import type { Services } from '../services.ts';
 import { policyNames } from '../store/policies.ts';
@@ -45,6 +50,7 @@ export class AgentSessions {
       ended: (session, why) => this.#end(session, 'certificateEnded', why),
       changed: (sessions) => this.#renewals.tell(sessions),
     });
+    services.live.counters.pace.onLook((node) => this.#sessions.get(node)?.orders.every(COUNTER_INTERVAL_MS.least));
     this.#looks = new LookOrders(services, (node, looks) => this.#sessions.get(node)?.sendLooks(looks) ?? false);
     services.planning.onPlanned(({ programs }) => {
       for (const [node, session] of this.#sessions) {
@@ -200,6 +206,8 @@ export class AgentSessions {
       now: clock(),
     });
     const message = refusedCountersMessage(live.counters.take(name, report, judge, planning.planned !== undefined));
+    live.counters.pace.shareAmong(this.#sessions.size);
+    orders.every(live.counters.pace.of(name));
     if (node.counters.isIncomplete) {
       orders.incomplete(performance.now());
     }
