@@ -10,6 +10,8 @@ import { until } from '@mirrorplane/base';
 /** Clock ticks a second in /proc: the same on every Linux. */
 const USER_HZ = 100;
 const MAIN = join(import.meta.dirname, '../../packages/controller/src/main.ts');
+/** Code that an earlier start has compiled, as on a host on which it has run before. */
+const COMPILED = join(import.meta.dirname, '../../node_modules/.cache/compiled');
 
 /** What a process has used so far. */
 export interface Usage {
@@ -50,6 +52,7 @@ export class ControllerProcess {
     const flags = ['--disable-warning=ExperimentalWarning', '--max-old-space-size=8192', ...profile];
     const child = spawn(process.execPath, [...flags, MAIN, '--data', this.#data, ...listen], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, NODE_COMPILE_CACHE: COMPILED },
     });
     this.#child = child;
     const said: string[] = [];
