@@ -1,10 +1,11 @@
 /** People in the console: the first sign-in, an authenticator app, users, tokens, and logins of the command line. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { TOTP } from 'otpauth';
+import { TOTP, URI } from 'otpauth';
 import type { Locator, Page } from 'playwright-core';
 import { axeViolations, onPage, useBrowser } from './support/browser.ts';
 import { ControllerHost } from './support/controller-host.ts';
+import { qrCodeOf } from './support/qr-code.ts';
 
 let host: ControllerHost;
 before(async () => {
@@ -44,7 +45,12 @@ test('the first administrator has to choose a password, and sets up an authentic
 
     await give(page, { Password: password }, 'Set up an app');
     secret = await textOf(page.locator('pre').first());
-    const code = new TOTP({ secret }).generate();
+    // As the camera of a phone reads it.
+    const uri = (await qrCodeOf(page.getByRole('img', { name: 'QR code of the secret' }))) ?? '';
+    const read = URI.parse(uri);
+    assert.ok(read instanceof TOTP);
+    assert.deepEqual([read.secret.base32, read.label, uri.includes('issuer=')], [secret, 'admin', true]);
+    const code = read.generate();
     await give(page, { Code: code }, 'Confirm');
     recoveryCodes = (await textOf(page.getByRole('dialog').locator('pre'))).split('\n');
     assert.equal(recoveryCodes.length, 10);

@@ -1,7 +1,7 @@
 /** The authenticator app of a user: set it up, or do without it. */
 import { Button, PasswordInput, TextInput } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
-import { type FormEvent, type ReactNode, useState } from 'react';
+import { type FormEvent, lazy, type ReactNode, Suspense, useState } from 'react';
 import { answer, api } from '../api/client.ts';
 import type { User } from '../api/types.ts';
 import { queryClient } from '../data/query-client.ts';
@@ -12,6 +12,7 @@ import { ProblemAlert } from './problem.tsx';
 import { SecretDialog } from './secret-dialog.tsx';
 
 const t = text.people.account;
+const QrCode = lazy(() => import('./qr-code.tsx').then((module) => ({ default: module.QrCode })));
 
 export function AppSection({ user }: { user: User }): ReactNode {
   const { name, totp, recoveryCodes } = user;
@@ -88,6 +89,9 @@ function Confirm(props: {
   return (
     <form className="panel" onSubmit={send}>
       <p>{t.secretHow}</p>
+      <Suspense fallback={<p className="quiet">{text.common.loading}</p>}>
+        <QrCode value={uri} label={t.picture} />
+      </Suspense>
       <CodeBlock label={t.secret} code={secret} />
       <p>
         <a href={uri}>{t.openApp}</a>
