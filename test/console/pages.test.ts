@@ -29,6 +29,7 @@ const PAGES: [path: string, shows: string][] = [
   ['/policies/ids-web?tab=sources', 'web-2/0'],
   ['/policies/ids-web?tab=events', 'policyCreated'],
   ['/policies/ids-web/test', '⟦'],
+  ['/policies/ids-web/edit', 'web-2/0'],
   ['/policies/ids-web/edit?step=4', 'web-2/0'],
   ['/new-policy', 'web-1/0'],
   ['/new-policy?step=2', 'edge-1'],
