@@ -29,6 +29,9 @@ export function AuditChainState(): ReactNode {
         <Button variant="default" size="xs" disabled={check.isPending} onClick={() => check.mutate()}>
           {check.isPending ? t.checking : t.check}
         </Button>
+        <Button variant="default" size="xs" component="a" href="/api/v1/audit/export" download="audit.jsonl">
+          {t.export}
+        </Button>
       </div>
       <ProblemAlert error={chain.error ?? check.error} />
     </>

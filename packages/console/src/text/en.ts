@@ -473,6 +473,7 @@ export const en = {
     chain: {
       check: 'Check now',
       checking: 'Checking…',
+      export: 'Download all lines',
       unchecked: 'The chain was not checked since the controller was started.',
       good: (upTo: number, at: string) => `As it was written up to entry ${upTo}, checked at ${at}.`,
       fault: (fault: string, at: string) => `Not as it was written: ${fault}. Checked at ${at}.`,
