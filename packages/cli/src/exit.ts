@@ -16,7 +16,10 @@ export const EXIT_CODES = {
   },
   denied: { code: 6, meaning: 'not authenticated or not allowed (HTTP 401, 403), or the token cannot be read' },
   unavailable: { code: 7, meaning: 'the controller cannot be reached or is not ready (HTTP 502, 503, 504)' },
-  notActive: { code: 10, meaning: '"policy status --exit-code" found a policy that is not active' },
+  notActive: {
+    code: 10,
+    meaning: '"policy status --exit-code" found a policy that is not active, or "status --exit-code" a problem',
+  },
   testFailed: {
     code: 12,
     meaning: '"policy test" found a size of copies that does not reach the destination, or cannot say',

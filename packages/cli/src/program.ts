@@ -18,6 +18,7 @@ import { addLookCommands } from './commands/look.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addPoolCommands } from './commands/pool.ts';
+import { addStatusCommand } from './commands/status.ts';
 import { addTokenCommands } from './commands/token.ts';
 import { addUserCommands } from './commands/user.ts';
 import { addVersionCommand, VERSION } from './commands/version.ts';
@@ -38,6 +39,7 @@ export function buildProgram(): Command {
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', `\n${dispatchedHelp()}\n${exitCodeHelp()}`);
   addGlobalOptions(program);
+  addStatusCommand(program);
   addApplyCommand(program);
   addDiffCommand(program);
   addDeleteCommand(program);

@@ -24,7 +24,7 @@ describe('words of other tools', () => {
     ['nodes', 'node list'],
     ['get events', 'events'],
     ['list', 'policy list'],
-    ['status', 'policy status'],
+    ['state p', 'policy status p'],
     ['rm p', 'policy delete p'],
     ['create', 'policy create'],
     ['policy stop p', 'policy disable p'],

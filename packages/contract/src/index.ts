@@ -5,6 +5,7 @@ export * from './approval.ts';
 export * from './audit.ts';
 export * from './bounds.ts';
 export * from './certificates.ts';
+export * from './cluster-status.ts';
 export * from './counters.ts';
 export * from './errors.ts';
 export * from './events.ts';

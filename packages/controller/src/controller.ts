@@ -289,6 +289,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     view,
     live,
     decisions,
+    storeState: () => store.state(),
+    startedAt: new Date(clock()).toISOString(),
     planning,
     inventory,
     audit,

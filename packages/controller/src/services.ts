@@ -26,6 +26,7 @@ import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
 import type { SignInWays } from './sso/sign-in-ways.ts';
 import type { Decisions } from './store/decisions.ts';
+import type { StoreState } from './store/store.ts';
 import type { View } from './store/view.ts';
 import type { StreamHub } from './streams/hub.ts';
 import type { Board } from './summaries/board.ts';
@@ -40,6 +41,10 @@ export interface Services {
   view: View;
   live: LiveNodes;
   decisions: Decisions;
+  /** What engine the store has, and which of its parts answer. */
+  storeState: () => Promise<StoreState>;
+  /** When the controller was started, ISO 8601. */
+  startedAt: string;
   planning: Planning;
   inventory: CurrentInventory;
   audit: AuditLog;

@@ -10,7 +10,7 @@ import type { Services } from '../services.ts';
 import { policiesOf, toPolicy } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
-import { type PolicyEntry, summaryOfPart } from '../summaries/policies.ts';
+import type { PolicyEntry } from '../summaries/policies.ts';
 import { require } from './judges.ts';
 import { mergePatch } from './merge-patch.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
@@ -21,6 +21,7 @@ import { partOfPolicy } from './policy-part.ts';
 import { statusPage } from './policy-statuses.ts';
 import { refuseOtherName, requirePolicy, specOf, writePolicy } from './policy-writing.ts';
 import { type Route, route } from './route.ts';
+import { seenEntries } from './seen-policies.ts';
 import { seenReasons } from './seen-reasons.ts';
 
 /** The policy that a path names. */
@@ -275,22 +276,4 @@ function partOf(name: string, { view }: Services, judge: Judge): Stored<PolicyRe
     throw forbidden('read', `policy/${name}`);
   }
   return { ...stored!, value };
-}
-
-/**
- * What one may see of policies. The sources that one may not see cannot be found by a filter
- * either.
- */
-function* seenEntries(services: Services, judge: Judge): Iterable<PolicyEntry> {
-  for (const entry of services.policies.items().values()) {
-    const { summary } = entry;
-    const record = services.view.get('policies', summary.name)?.value;
-    const part = record && partOfPolicy(record, judge);
-    if (part === record && part) {
-      yield entry;
-    } else if (part) {
-      const { sources } = part;
-      yield { ...entry, sources, summary: summaryOfPart(summary, sources.length), nodes: new Set() };
-    }
-  }
 }

@@ -6,6 +6,7 @@ import { approvalRoutes } from './approvals.ts';
 import { auditRoutes } from './audit.ts';
 import { auditChainRoutes } from './audit-chain.ts';
 import { authorityRoutes } from './authority.ts';
+import { clusterStatusRoutes } from './cluster-status.ts';
 import { destinationRoutes } from './destinations.ts';
 import { deviceLoginRoutes } from './device-logins.ts';
 import { domainRoutes } from './domains.ts';
@@ -42,6 +43,7 @@ export const ROUTES: readonly Route[] = [
   ...destinationRoutes,
   ...historyRoutes,
   ...nodeRoutes,
+  ...clusterStatusRoutes,
   ...joinTokenRoutes,
   ...nodeRevokeRoutes,
   ...authorityRoutes,

@@ -26,6 +26,7 @@ import type {
   Store,
   StoreEvent,
   StoreLostError,
+  StoreState,
   Transaction,
   Watch,
   Watcher,
@@ -158,6 +159,10 @@ class EtcdStore implements Store {
     const offset = Math.max(this.#offset, revision - now);
     await this.#cluster.ask('txn', txnRequest([], [operations.put(OFFSET_KEY, String(offset))]));
     this.#offset = offset;
+  }
+
+  async state(): Promise<StoreState> {
+    return { engine: 'etcd', members: await this.#cluster.members() };
   }
 
   async close(): Promise<void> {

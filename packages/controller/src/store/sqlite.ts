@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { SqliteLeases } from './sqlite-leases.ts';
 import { SqliteWatches } from './sqlite-watches.ts';
-import type { Entry, Lease, Operation, Snapshot, Store, Transaction, Watch, Watcher } from './store.ts';
+import type { Entry, Lease, Operation, Snapshot, Store, StoreState, Transaction, Watch, Watcher } from './store.ts';
 import { CompactedError } from './store.ts';
 
 /** Options of the engine. */
@@ -162,6 +162,10 @@ class SqliteStore implements Store {
       this.#compacted = revision;
       this.#watches.advance(revision);
     }
+  }
+
+  async state(): Promise<StoreState> {
+    return { engine: 'file', members: [] };
   }
 
   async close(): Promise<void> {

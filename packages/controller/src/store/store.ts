@@ -61,6 +61,13 @@ export interface Watcher {
   onEnd(error: Error): void;
 }
 
+/** The engine, for operators. */
+export interface StoreState {
+  engine: 'file' | 'etcd';
+  /** Members of etcd. `answers`: within a second, and it reaches most of them. */
+  members: { url: string; answers: boolean }[];
+}
+
 /** A running watch. */
 export interface Watch {
   close(): void;
@@ -118,6 +125,8 @@ export interface Store {
    * revision means two things. Nobody may watch.
    */
   raiseRevision(revision: number): Promise<void>;
+  /** Asks each part of the engine. Takes a second at most. Never rejects. */
+  state(): Promise<StoreState>;
   /** Ends all watches without a callback, and closes the engine. Idempotent. */
   close(): Promise<void>;
 }

@@ -93,6 +93,10 @@ test('etcd: each member is killed, the leader first, and no write is lost, repea
   for (const member of [first, ...etcd.members.filter((one) => one !== first)]) {
     await member.kill();
     await counting.further(20);
+    assert.deepEqual(await store.state(), {
+      engine: 'etcd',
+      members: etcd.endpoints.map((url) => ({ url, answers: url !== member.url })),
+    });
     member.start();
     await until('the member is back', () => etcd.ctl('endpoint', 'health').catch(() => undefined), { limitMs: 30_000 });
   }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../store.ts';
 import { EtcdError, STATUS } from './errors.ts';
 import { type EtcdTls, Member, type Receiver, type Running } from './member.ts';
-import { answers, authenticateRequest, type Call } from './messages.ts';
+import { answers, authenticateRequest, type Call, rangeRequest } from './messages.ts';
 
 /** How to reach etcd. */
 export interface EtcdOptions {
@@ -21,6 +21,8 @@ export interface EtcdOptions {
 
 /** Milliseconds that one member may take for an answer. A new leader of etcd is there in 2 s. */
 const ATTEMPT_MS = 3000;
+/** Milliseconds that a member may take to say that it is there. */
+const HEALTH_MS = 1000;
 /** Milliseconds between two attempts after all members were asked. */
 const PAUSE_MS = 100;
 
@@ -61,6 +63,18 @@ export class Cluster {
         }
       }
     }
+  }
+
+  /** Asks each member for a key that most of them have to agree on. Takes a second at most. */
+  async members(): Promise<{ url: string; answers: boolean }[]> {
+    await this.#signIn().catch(() => undefined);
+    const request = rangeRequest({ key: 'any', keysOnly: true });
+    return Promise.all(
+      this.#members.map(async (member) => {
+        const asked = this.#once('range', request, HEALTH_MS, member);
+        return { url: member.url, answers: await asked.then(() => true, isRefused) };
+      }),
+    );
   }
 
   /** Begins a watch at one member. `done` has the error after which another member is next. */
@@ -125,8 +139,7 @@ export class Cluster {
   }
 
   /** One call at one member: the first message is the answer. */
-  #once(call: Call, request: Buffer, limitMs: number): Promise<Buffer> {
-    const member = this.#member();
+  #once(call: Call, request: Buffer, limitMs: number, member = this.#member()): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       let answer: Buffer | undefined;
       const timer = setTimeout(() => {
@@ -153,4 +166,9 @@ export class Cluster {
       );
     });
   }
+}
+
+/** Whether it is an answer: the user may not read the key, for example. */
+function isRefused(error: unknown): boolean {
+  return error instanceof EtcdError && !error.isPassing;
 }

@@ -1,0 +1,94 @@
+/** /api/v1/status: controllers, store, nodes, policies and problems in one answer. */
+import { hostname } from 'node:os';
+import {
+  ClusterStatus,
+  MAX_STATUS_PROBLEMS,
+  type NodeSummary,
+  type PolicySummary,
+  type StatusProblem,
+} from '@mirrorplane/contract';
+import manifest from '../../package.json' with { type: 'json' };
+import { ProblemError } from '../problems/problems.ts';
+import type { Services } from '../services.ts';
+import { type Route, route } from './route.ts';
+import { seenEntries } from './seen-policies.ts';
+
+/** What is wrong with the controller itself, and with its store. */
+function ofController({ audit, auditCheck }: Services, store: ClusterStatus['store']): StatusProblem[] {
+  const messages: string[] = [];
+  try {
+    audit.requireWritable();
+  } catch (error) {
+    messages.push(error instanceof ProblemError ? error.problem.detail : String(error));
+  }
+  const { fault } = auditCheck.last?.verdict ?? {};
+  if (fault) {
+    messages.push(`the audit log is not what it was: ${fault.message}`);
+  }
+  for (const { url, answers } of store?.members ?? []) {
+    if (!answers) {
+      messages.push(`the member ${url} of etcd does not answer, or does not reach most of the others`);
+    }
+  }
+  return messages.map((message) => ({ kind: 'controller', name: hostname(), message }));
+}
+
+function ofNode({ name, state, problems }: NodeSummary): StatusProblem[] {
+  const away: StatusProblem = { kind: 'node', name, code: 'NODE_DISCONNECTED', message: 'its agent is not connected' };
+  return [
+    ...(state === 'disconnected' ? [away] : []),
+    ...problems.map((one) => ({ kind: 'node' as const, name, ...one })),
+  ];
+}
+
+function ofPolicy({ name, state, reasons }: PolicySummary): StatusProblem[] {
+  if (state === 'active' || state === 'disabled') {
+    return [];
+  }
+  return reasons.map(({ code, message, remedy }) => ({
+    kind: 'policy' as const,
+    name,
+    code,
+    message,
+    ...(remedy !== undefined && { remedy }),
+  }));
+}
+
+const countBy = <T, S extends string>(items: readonly T[], state: (item: T) => S) =>
+  items.reduce<Partial<Record<S, number>>>((counts, item) => {
+    counts[state(item)] = (counts[state(item)] ?? 0) + 1;
+    return counts;
+  }, {});
+
+export const clusterStatusRoutes: Route[] = [
+  route({
+    method: 'get',
+    path: '/api/v1/status',
+    tag: 'nodes',
+    needs: 'read',
+    about: 'handler',
+    summary: 'Read how the cluster is: controllers, store, nodes, policies, problems',
+    responses: [{ status: 200, description: 'What one may read of it.', schema: ClusterStatus }],
+    handle: async ({ services, judge }) => {
+      const all = judge.everywhere('read');
+      const store = all ? { ...(await services.storeState()), revision: services.view.revision } : undefined;
+      const controllers = [{ host: hostname(), version: manifest.version, startedAt: services.startedAt, leads: true }];
+      const nodes = [...services.nodes.items().values()].filter(({ name }) => judge.may('read', 'node', name));
+      const policies = [...seenEntries(services, judge)].map(({ summary }) => summary);
+      const problems = [
+        ...(all ? ofController(services, store) : []),
+        ...nodes.flatMap(ofNode),
+        ...policies.flatMap(ofPolicy),
+      ];
+      const { ready = 0, pending = 0, disconnected = 0 } = countBy(nodes, ({ state }) => state);
+      const body: ClusterStatus = {
+        ...(all && { controllers, store }),
+        nodes: { total: nodes.length, ready, pending, disconnected },
+        policies: { total: policies.length, states: countBy(policies, ({ state }) => state) },
+        problems: problems.slice(0, MAX_STATUS_PROBLEMS),
+        problemCount: problems.length,
+      };
+      return { body };
+    },
+  }),
+];
