@@ -1,9 +1,15 @@
 /** Which changes of interfaces, policies and states are events. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type Event, type EventDraft, type InterfaceDevice, MAX_EVENT_REASONS } from '@mirrorplane/contract';
+import {
+  type Event,
+  type EventCause,
+  type EventDraft,
+  type InterfaceDevice,
+  MAX_EVENT_REASONS,
+} from '@mirrorplane/contract';
 import { interfaceStep, type Whereabouts } from '../src/events/interface-changes.ts';
-import { policyChanges } from '../src/events/policy-changes.ts';
+import { lastChangeOf, policyChanges } from '../src/events/policy-changes.ts';
 import { type Judged, PolicyStates } from '../src/events/policy-states.ts';
 import type { PolicyRecord } from '../src/store/records.ts';
 
@@ -118,11 +124,18 @@ test('policies: each kind of change has its own event, which names the changed f
   ]);
 });
 
+const ANN: EventCause = { kind: 'operator', name: 'ann' };
 type Reason = Judged['status']['reasons'][number];
 
 function judged(state: Judged['status']['state'], reasons: Reason[] = [], more: Partial<Judged> = {}): Judged {
   const status = { name: 'ids', uid: 'u1', state, reasons } as unknown as Judged['status'];
-  return { status, createdAt: '2026-01-02T00:00:00.000Z', updatedAt: '2026-01-02T00:00:00.000Z', ...more };
+  return {
+    status,
+    createdAt: '2026-01-02T00:00:00.000Z',
+    updatedAt: '2026-01-02T00:00:00.000Z',
+    changedBy: () => ANN,
+    ...more,
+  };
 }
 const lost = (node: string, message = 'gone'): Reason => ({ code: 'NODE_DISCONNECTED', message, node });
 const START = '2026-01-01T12:00:00.000Z';
@@ -136,7 +149,7 @@ const brief = (drafts: EventDraft[]) =>
 
 test('states: reported when they or their reasons change, and not for a new number in a message', () => {
   const states = new PolicyStates(START);
-  assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by operator admin']);
+  assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by operator ann']);
   assert.deepEqual(changes(states, [judged('active')]), []);
   assert.deepEqual(brief(changes(states, [judged('degraded', [lost('a')])])), ['active > degraded by agent a']);
   assert.deepEqual(changes(states, [judged('degraded', [lost('a', 'still gone')])]), []);
@@ -145,14 +158,14 @@ test('states: reported when they or their reasons change, and not for a new numb
   assert.deepEqual([two[0]?.code, two[0]?.message], ['NODE_DISCONNECTED', 'degraded: gone (and 1 more)']);
   assert.deepEqual(brief(changes(states, [judged('active')])), ['degraded > active by controller controller']);
   const disabled = judged('disabled', [], { updatedAt: '2026-01-03T00:00:00.000Z' });
-  assert.deepEqual(brief(changes(states, [disabled])), ['active > disabled by operator admin']);
+  assert.deepEqual(brief(changes(states, [disabled])), ['active > disabled by operator ann']);
 });
 
 test('states: a policy that was deleted and created again begins without an earlier state', () => {
   const states = new PolicyStates(START);
   changes(states, [judged('active')]);
   assert.deepEqual(changes(states, []), []);
-  assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by operator admin']);
+  assert.deepEqual(brief(changes(states, [judged('active')])), ['- > active by operator ann']);
 });
 
 test('states: more reasons than an event holds are counted, and compared after a restart as well', () => {
@@ -165,6 +178,25 @@ test('states: more reasons than an event holds are counted, and compared after a
   states.resume([policy], [kept]);
   assert.deepEqual(changes(states, [judged('degraded', reasons)]), []);
   assert.deepEqual(brief(changes(states, [judged('active')])), ['degraded > active by controller controller']);
+});
+
+test('states: a change has the cause of the last event of the policy, and none that nobody is known of', () => {
+  const event = (kind: Event['kind'], name: string, cause: EventCause): Event => {
+    return { id: 1, at: '2026-01-02T00:00:00.000Z', kind, object: { kind: 'policy', name }, message: '', cause };
+  };
+  const end: EventCause = { kind: 'controller', name: 'controller' };
+  const newestFirst = [
+    event('policyStateChanged', 'ids', { kind: 'agent', name: 'a' }),
+    event('policyChanged', 'other', end),
+    event('policyApprovalRequested', 'ids', ANN),
+    event('policyRejected', 'ids', end),
+  ];
+  assert.deepEqual(lastChangeOf('ids', newestFirst), ANN);
+  assert.deepEqual(lastChangeOf('ids', newestFirst.slice(3)), end);
+  assert.equal(lastChangeOf('none', newestFirst), undefined);
+  const states = new PolicyStates(START);
+  const unknown = { changedBy: () => undefined };
+  assert.deepEqual(brief(changes(states, [judged('active', [], unknown)])), ['- > active by controller controller']);
 });
 
 test('states: events of an earlier policy of the same name do not count for the new one', () => {
@@ -186,7 +218,7 @@ test('states: a node that is behind is no news until it lasts', () => {
   const states = new PolicyStates(START);
   const pending = judged('degraded', [{ code: 'NODE_PENDING', message: 'wait', node: 'a' }]);
   assert.deepEqual([changes(states, [pending], 0), states.unsettled], [[], true]);
-  assert.deepEqual(brief(changes(states, [judged('active')], 100)), ['- > active by operator admin']);
+  assert.deepEqual(brief(changes(states, [judged('active')], 100)), ['- > active by operator ann']);
   assert.equal(states.unsettled, false);
   assert.deepEqual(changes(states, [pending], 1000), []);
   assert.deepEqual(changes(states, [pending], 5999), []);

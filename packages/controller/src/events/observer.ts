@@ -9,6 +9,7 @@ import { ComparisonTimer } from './comparison-timer.ts';
 import { InterfaceWatch } from './interface-watch.ts';
 import type { EventLog } from './log.ts';
 import { NodeProblems } from './node-problems.ts';
+import { lastChangeOf } from './policy-changes.ts';
 import { PolicyStates } from './policy-states.ts';
 
 /** Milliseconds between comparisons after new counters. */
@@ -135,7 +136,8 @@ export class EventObserver {
     try {
       const judged = statuses().flatMap((status) => {
         const policy = view.get('policies', status.name)?.value;
-        return policy ? [{ status, createdAt: policy.createdAt, updatedAt: policy.updatedAt }] : [];
+        const changedBy = () => lastChangeOf(status.name, events.newestFirst());
+        return policy ? [{ status, createdAt: policy.createdAt, updatedAt: policy.updatedAt, changedBy }] : [];
       });
       const nodes = [...view.all('nodes').keys()].flatMap((name) => live.get(name) ?? []);
       const changes = this.#states.changes(judged, now, this.#awaited);

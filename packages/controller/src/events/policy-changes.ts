@@ -1,5 +1,5 @@
 /** Makes events for an operator's changes of policies, from the store operations. Pure. */
-import type { EventDraft } from '@mirrorplane/contract';
+import type { Event, EventCause, EventDraft } from '@mirrorplane/contract';
 import { needsText } from '../access/consent.ts';
 import { FOLDERS, type PolicyRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
@@ -14,6 +14,28 @@ const OWN_FIELDS: ReadonlySet<string> = new Set([
   'approval',
   'change',
 ]);
+
+/** Events of changes that can give a policy another state. */
+const CHANGES: ReadonlySet<Event['kind']> = new Set<Event['kind']>([
+  'policyCreated',
+  'policyChanged',
+  'policyEnabled',
+  'policyDisabled',
+  'policyApprovalRequested',
+  'policyApproved',
+  'policyRejected',
+  'policyEnded',
+]);
+
+/** Who made the last change of a policy, by its event. */
+export function lastChangeOf(name: string, newestFirst: Iterable<Event>): EventCause | undefined {
+  for (const { kind, object, cause } of newestFirst) {
+    if (object.kind === 'policy' && object.name === name && CHANGES.has(kind)) {
+      return cause;
+    }
+  }
+  return undefined;
+}
 
 /**
  * Events for the operations of an operator.

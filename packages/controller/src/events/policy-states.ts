@@ -36,6 +36,8 @@ export interface Judged {
   /** ISO 8601. */
   createdAt: string;
   updatedAt: string;
+  /** Who made the last change of the policy. Undefined: it is not known any more. */
+  changedBy?: () => EventCause | undefined;
 }
 
 export class PolicyStates {
@@ -83,7 +85,7 @@ export class PolicyStates {
         }
       }
     }
-    return judged.flatMap(({ status, createdAt, updatedAt }): EventDraft[] => {
+    return judged.flatMap(({ status, createdAt, updatedAt, changedBy }): EventDraft[] => {
       const { uid, name, state } = status;
       if (this.#isPassing(status, now) || waitsFor(status, awaited)) {
         return [];
@@ -102,13 +104,13 @@ export class PolicyStates {
         return [];
       }
       const [first] = reasons;
-      const byOperator = before ? (before.updatedAt ?? updatedAt) !== updatedAt : createdAt >= this.#since;
+      const isChanged = before ? (before.updatedAt ?? updatedAt) !== updatedAt : createdAt >= this.#since;
       return [
         {
           kind: 'policyStateChanged',
           object: { kind: 'policy', name },
           message: messageOf(status, before),
-          cause: byOperator ? { kind: 'operator', name: 'admin' } : observedBy(is.nodes, before?.nodes),
+          cause: (isChanged ? changedBy?.() : undefined) ?? observedBy(is.nodes, before?.nodes),
           state,
           ...(before && { previousState: before.state }),
           ...(first && { code: first.code, reasons }),
