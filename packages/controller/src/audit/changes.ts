@@ -29,6 +29,7 @@ export const AUDITED_FIELDS = {
   interfaces: ['kind', 'name', 'network', 'pool', 'labels', 'edge', 'boundTo', 'declared'],
   users: ['source', 'grants', 'disabled', 'mustChangePassword', 'displayName'],
   apiTokens: ['source', 'grants', 'expiresAt', 'from'],
+  settings: ['fourEyes'],
 } as const satisfies Record<string, readonly string[]>;
 const FIELDS: Record<string, readonly string[]> = AUDITED_FIELDS;
 /** Fields with ids of interfaces. Their names are added. */

@@ -172,9 +172,10 @@ export const accessRoutes: Route[] = [
     handle: (call) =>
       mutate(call, 'settings', `settings/${ACCESS}`, () => {
         const { body, services } = call;
-        const unchanged = accessSettings(services.view).fourEyes === body.fourEyes;
-        const ops = unchanged ? [] : [{ type: 'put' as const, key: keyOf('settings', ACCESS), value: body }];
-        return { ops, body: () => body, hasRevision: false };
+        const was = accessSettings(services.view);
+        const ops =
+          was.fourEyes === body.fourEyes ? [] : [{ type: 'put' as const, key: keyOf('settings', ACCESS), value: body }];
+        return { ops, without: was, body: () => body, hasRevision: false };
       }),
   }),
 ];

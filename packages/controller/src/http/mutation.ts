@@ -44,6 +44,8 @@ export interface Change {
   hasRevision?: boolean;
   /** Key of the record of the resource. Default: folder and name of the resource. */
   key?: string;
+  /** What the resource is where it has no record, for the audit log. Default: nothing. */
+  without?: object;
   /** Path of a new resource. */
   location?: string;
 }
@@ -133,7 +135,7 @@ async function decide(
 }
 
 /** What the operations do to the resource itself, for the audit log. */
-function changesBy({ ops, key }: Change, resource: string, { view }: MutationCall['services']): Changes {
+function changesBy({ ops, key, without }: Change, resource: string, { view }: MutationCall['services']): Changes {
   const at = resource.indexOf('/');
   const folder = resource.slice(0, at) as ResourceFolder;
   if (!Object.hasOwn(FOLDERS, folder)) {
@@ -144,7 +146,7 @@ function changesBy({ ops, key }: Change, resource: string, { view }: MutationCal
   if (op === undefined) {
     return {};
   }
-  const before = view.get(folder, own.slice(FOLDERS[folder].length))?.value;
+  const before = view.get(folder, own.slice(FOLDERS[folder].length))?.value ?? without;
   const after = op.type === 'put' ? (op.value as object) : undefined;
   return changesOf({ folder, before, after }, displayNames(view));
 }

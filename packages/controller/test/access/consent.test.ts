@@ -137,7 +137,11 @@ test('an edit that copies more waits while the approved version goes on; one tha
 
 test('with the four-eyes rule another user has to agree, also to what an administrator writes', async (t) => {
   const { bench } = await owners(t);
-  assert.equal((await bench.put(`${API}/access/settings`, { fourEyes: true })).status, 200);
+  for (const fourEyes of [true, false, true]) {
+    assert.equal((await bench.put(`${API}/access/settings`, { fourEyes })).status, 200);
+    const [{ before, after }] = (await bench.get(`${API}/audit?filter=action:settings`)).body.items;
+    assert.deepEqual([before, after], [{ fourEyes: !fourEyes }, { fourEyes }]);
+  }
   const made = await bench.must('POST', POLICIES, { ...TAP, sources: ['red-1/0'] });
   assert.deepEqual(made.approval.needs, [{ right: 'policy', interfaces: [] }]);
   assert.deepEqual(codeOf(await bench.post(`${POLICIES}/tap/approve`)), [403, 'FORBIDDEN'], 'not by its author');
