@@ -19,7 +19,10 @@ import { defaultRouteDevice, nodeNameOf } from '@mirrorplane/cli/host';
 import { VERSION } from '@mirrorplane/cli/version';
 import {
   type ApiOptions,
+  type AuditLogOptions,
   addApiOptions,
+  addAuditOptions,
+  auditOptionsOf,
   controllerOptionsOf,
   parseListen,
   startController,
@@ -27,7 +30,7 @@ import {
 import { createLog, exitForUsage, LOG_LEVELS, type LogLevel } from '@mirrorplane/daemon';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
-interface Flags extends ApiOptions {
+interface Flags extends ApiOptions, AuditLogOptions {
   data: string;
   agentListen: string;
   node?: string;
@@ -47,7 +50,7 @@ const command = new Command('mirrorplane up')
   .version(VERSION, '-V, --version', 'print the version')
   .option('--data <dir>', 'directory of the store, the tokens and the keys', '/var/lib/mirrorplane');
 
-addApiOptions(command)
+addAuditOptions(addApiOptions(command))
   .option(
     '--agent-listen <address>',
     'address for agents: ADDR:PORT; 0.0.0.0:7071 lets other nodes join',
@@ -200,6 +203,7 @@ async function run(flags: Flags): Promise<void> {
       agentListen,
       logger: createLog('controller', flags.logLevel),
       ...options,
+      ...auditOptionsOf(flags),
       ...(listen && { listen }),
     });
     closers.add(() => controller.close());

@@ -105,7 +105,10 @@ function ipv4(text: string): string {
 }
 
 const command = new Command('mirrorplane agent')
-  .description('Runs the agent of this node. The agent carries out the plans of the controller. Needs root.')
+  .description(
+    'Runs the agent of this node. The agent carries out the plans of the controller. ' +
+      `Needs root, or ${AGENT_CAPABILITIES.join(', ')}.`,
+  )
   .version(AGENT_VERSION, '-V, --version', 'print the version')
   .option('--node <name>', 'name of this node', nodeName)
   .option('--controller <host:port>', "address of the controller's port for agents", controllerAddress)

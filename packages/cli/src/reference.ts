@@ -19,27 +19,29 @@ export function commandReference(program: Command): string {
   ];
   const visit = (command: Command, words: string) => {
     const name = `${words} ${command.name()}`;
-    if (command.commands.length > 0) {
-      parts.push(`## ${name}\n`, `${sentence(command.description())}\n`);
-      for (const child of command.commands) {
-        visit(child, name);
-      }
-      return;
-    }
-    const level = words.includes(' ') ? '###' : '##';
-    const args = command.registeredArguments.map((argument) => {
-      const text = `${argument.name()}${argument.variadic ? '…' : ''}`.toUpperCase();
-      return ` ${argument.required ? text : `[${text}]`}`;
-    });
-    parts.push(`${level} ${name}${args.join('')}\n`, `${sentence(command.description())}\n`);
+    const isNoun = command.commands.length > 0;
+    const level = isNoun || !words.includes(' ') ? '##' : '###';
+    parts.push(`${level} ${name}${argumentsOf(command)}\n`, `${sentence(command.description())}\n`);
     if (command.options.length > 0) {
       parts.push(optionTable(command.options));
+    }
+    for (const child of command.commands) {
+      visit(child, name);
     }
   };
   for (const command of program.commands) {
     visit(command, program.name());
   }
   return parts.join('\n');
+}
+
+/** ` NAME [ID…]`, or nothing. */
+function argumentsOf(command: Command): string {
+  const args = command.registeredArguments.map((argument) => {
+    const text = `${argument.name()}${argument.variadic ? '…' : ''}`.toUpperCase();
+    return ` ${argument.required ? text : `[${text}]`}`;
+  });
+  return args.join('');
 }
 
 function optionTable(options: readonly Option[]): string {

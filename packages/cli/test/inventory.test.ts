@@ -104,7 +104,7 @@ describe('the inventory', () => {
     assert.ok(!listed.stdout.includes(secret));
     const [id] = line.split(' ');
     const revoked = await cli(`node token revoke ${id}`);
-    assert.deepEqual([revoked.code, revoked.stdout], [0, `jointoken ${id} revoked\n`]);
+    assert.deepEqual([revoked.code, revoked.stdout], [0, `join token ${id} revoked\n`]);
     assert.doesNotMatch((await cli('node tokens')).stdout, /pool rack-1/);
     assert.equal((await cli(`node token revoke ${id}`)).code, 4);
     for (const text of ['node token', 'node token node-1 --pool rack-1', 'node token --pool rack-1']) {

@@ -35,6 +35,8 @@ describe('docs/reference/cli.md', () => {
     for (const words of leaves(buildProgram())) {
       assert.match(text, new RegExp(`^###? mirrorplane ${words}( |$)`, 'm'), words);
     }
+    // A command that has others below it, and does something itself.
+    assert.match(text, /^## mirrorplane node token \[NAME\]$[^#]*`--pool <name>`/m);
     for (const { code } of Object.values(EXIT_CODES)) {
       assert.match(text, new RegExp(`^\\| ${code} \\|`, 'm'));
     }

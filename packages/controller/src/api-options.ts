@@ -16,6 +16,7 @@ export interface ApiOptions {
   tlsKey?: string;
   trustedProxy?: string[];
   proxyHeader: ProxyHeader;
+  signIn?: string;
 }
 
 /** Adds the options. */
@@ -56,12 +57,16 @@ export function addApiOptions(command: Command): Command {
       )
         .choices(PROXY_HEADERS)
         .default('x-forwarded'),
+    )
+    .option(
+      '--sign-in <file>',
+      'file that names providers (OpenID Connect) and directories (LDAP) by which people sign in',
     );
 }
 
 /** The values as options of the controller. @throws Error where one file has no other */
 export function controllerOptionsOf(options: ApiOptions): Partial<ControllerOptions> {
-  const { listen, insecureHttp, tlsName: names, tlsCertificate, tlsKey, trustedProxy, proxyHeader } = options;
+  const { listen, insecureHttp, tlsName: names, tlsCertificate, tlsKey, trustedProxy, proxyHeader, signIn } = options;
   if ((tlsCertificate === undefined) !== (tlsKey === undefined)) {
     const [given, missing] = tlsKey === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
     throw new Error(`--tls-${given} is given, and --tls-${missing} is missing: give both`);
@@ -73,6 +78,7 @@ export function controllerOptionsOf(options: ApiOptions): Partial<ControllerOpti
     tls: { ...(names && { names }), ...(files && { files }) },
     ...(listen && { listen }),
     ...(trustedProxy && { trustedProxies: trustedProxy }),
+    ...(signIn !== undefined && { signIn }),
   };
 }
 

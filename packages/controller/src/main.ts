@@ -28,7 +28,6 @@ interface Arguments extends ApiOptions, AuditLogOptions, StoreOptions {
   data: string;
   agentListen: string;
   console?: string;
-  signIn?: string;
   resetAdmin?: boolean;
   logLevel: LogLevel;
 }
@@ -50,10 +49,6 @@ addStoreOptions(addAuditOptions(addApiOptions(command)))
     'give the user "admin" a new password, which is printed, and all rights, remove its authenticator app, and exit; the controller must not run',
   )
   .option('--console <dir>', 'directory of the web console (default: the one that comes with the controller)')
-  .option(
-    '--sign-in <file>',
-    'file that names providers (OpenID Connect) and directories (LDAP) by which people sign in',
-  )
   .addOption(new Option('--log-level <level>', 'lowest level that is logged').choices(LOG_LEVELS).default('info'))
   .exitOverride(exitForUsage);
 
@@ -73,7 +68,7 @@ function tellFirstPassword(first: Controller['firstPassword']): void {
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
-  const { data, agentListen, console, signIn, logLevel, resetAdmin, ...api } = command.opts<Arguments>();
+  const { data, agentListen, console, logLevel, resetAdmin, ...api } = command.opts<Arguments>();
   await keepOnly(process.geteuid?.() === 0 ? AS_ROOT : []);
   const logger = createLog('controller', logLevel);
   const etcd = etcdOptionsOf(api);
@@ -108,7 +103,6 @@ async function main(): Promise<void> {
     ...controllerOptionsOf(api),
     ...auditOptionsOf(api),
     ...(console && { console }),
-    ...(signIn && { signIn }),
   });
   if (stopping) {
     await controller.close();

@@ -151,21 +151,7 @@ test('a required option may be in any of the three places, and an error asks for
   assert.match(refusal({ file: 'maxRate: 1\n' }), /--data is missing: give it, or set X_DATA, or "data" in the file/);
 });
 
-test('a file with a token that other users can read, or the group can write, is refused; one without may be read by all', () => {
-  const file = 'data: /d\ntoken: abc\n';
-  for (const mode of [0o644, 0o604, 0o602, 0o620]) {
-    const open = mode.toString(8).padStart(4, '0');
-    const remedy = 'other users can use it; run "chmod 600 /etc/daemon.yaml"';
-    const said = `error: /etc/daemon.yaml is too open for its token (mode ${open}): ${remedy}`;
-    assert.equal(refusal({ file, mode }), said);
-  }
-  for (const mode of [0o600, 0o400, 0o640]) {
-    assert.equal(settle({ file, mode }).token, 'abc');
-  }
-  assert.equal(settle({ file: 'data: /d\n', mode: 0o644 }).data, '/d');
-});
-
-test('a file that is nothing but a secret is held to the same', () => {
+test('a file with a secret that other users can read is refused', () => {
   const path = join(folder, 'token');
   writeFileSync(path, 'abc\n');
   chmodSync(path, 0o644);

@@ -85,9 +85,14 @@ export interface Outcome {
   reason?: string;
 }
 
+/** A kind in words: `JoinToken` is a join token. */
+function kindWords(kind: string): string {
+  return kind.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
+}
+
 /** One outcome as a line. */
 export function outcomeText(outcome: Outcome): string {
-  const subject = `${outcome.kind.toLowerCase()} ${outcome.name}`;
+  const subject = `${kindWords(outcome.kind)} ${outcome.name}`;
   if (outcome.result === 'unchecked') {
     return `${subject} not checked: ${outcome.reason}\n`;
   }

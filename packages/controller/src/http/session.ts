@@ -69,7 +69,10 @@ function bySecret({ token, ticket }: SignIn, request: FastifyRequest, services: 
   if (principal === undefined) {
     const ofTicket =
       'the ticket is used up, or older than five minutes: create another one, or sign in with a password';
-    return refuse('UNAUTHENTICATED', ticket === undefined ? 'the token is not valid' : ofTicket);
+    return refuse(
+      'UNAUTHENTICATED',
+      ticket === undefined ? 'the token is not valid: it may be revoked or have ended. Give another one' : ofTicket,
+    );
   }
   tries.succeeded(address);
   return principal;

@@ -71,7 +71,8 @@ export async function signInByPassword(given: PasswordSignIn, people: People): P
   return user;
 }
 
-const WRONG = 'the user, the password or the code is wrong';
+const WRONG =
+  'the user, the password or the code is wrong: check them, and try again. An administrator can give a new password';
 
 /** A local user is asked for nowhere else. */
 async function check(

@@ -193,7 +193,7 @@ async function bindAs(client: Client, dn: string, password: string): Promise<voi
 
 /** The same words for each reason: a stranger does not learn who is in the directory. */
 function wrong(reason: string): SignInRefused {
-  return refused('UNAUTHENTICATED', 'the name or the password is wrong', reason);
+  return refused('UNAUTHENTICATED', 'the name or the password is wrong: check them, and try again', reason);
 }
 
 /** Names of attributes are compared without their case (RFC 4512, section 2.5). */

@@ -114,7 +114,7 @@ test('LDAP against slapd', async (t) => {
           const { code, message } = await refusal(directory({ ...byTls, ...way }).prove(name, password));
           assert.deepEqual(
             [code, message],
-            ['UNAUTHENTICATED', 'the name or the password is wrong'],
+            ['UNAUTHENTICATED', 'the name or the password is wrong: check them, and try again'],
             `${name} ${password}`,
           );
         }
