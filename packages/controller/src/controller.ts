@@ -32,7 +32,6 @@ import { History } from './history/history.ts';
 import { buildApp } from './http/app.ts';
 import { mayLook } from './http/look-sight.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
-import { grantedNodes, recordsOf } from './inventory/inventory.ts';
 import { LatestTime } from './latest-time.ts';
 import {
   clearSocket,
@@ -51,6 +50,7 @@ import { makeFirstUser, resetFirstUser } from './people/first-password.ts';
 import { People } from './people/people.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
+import { PlanningInventory } from './planning/planning-inventory.ts';
 import { policyStatuses } from './planning/policy-status.ts';
 import { LiveNodes } from './reports/live-nodes.ts';
 import { SavedCounters } from './reports/saved-counters.ts';
@@ -118,7 +118,10 @@ export interface ControllerOptions {
 }
 
 export interface Controller {
-  /** Addresses of the API, as `formatListen` writes them. A requested port 0 is replaced by the real port. */
+  /**
+   * Addresses of the API, as `formatListen` writes them. A requested port 0 is replaced by the real
+   * port.
+   */
   addresses: string[];
   /** Port that agents connect to. */
   agentPort: number;
@@ -201,7 +204,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => certificate?.close());
   closers.add(authority.onChange(() => void certificate?.look()));
   const live = new LiveNodes(clock, steady);
-  live.claims.judgeBy(() => grantedNodes(recordsOf(view), live));
+  const observed = new PlanningInventory(view, live);
+  live.claims.judgeBy(() => observed.judge());
   for (const [name, { value }] of view.all('nodes')) {
     const state = view.get('nodeStates', name);
     if (state) {
@@ -224,7 +228,7 @@ async function open(options: ControllerOptions, closers: Closers) {
 
   const inventory = new CurrentInventory(view, live);
   closers.add(() => decisions.settled());
-  const planning = new Planning({ view, live, decisions, log });
+  const planning = new Planning({ view, live, decisions, inventory: observed, log });
   closers.add(() => planning.close());
   const statuses = () => policyStatuses({ view, live, planning, inventory });
   const nodeParts = new NodeParts((node) => planning.planned?.programs.get(node));

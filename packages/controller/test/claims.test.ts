@@ -17,7 +17,7 @@ test('new claims are judged once, when the first answer about them is needed', (
   let judged = 0;
   live.claims.judgeBy(() => {
     judged++;
-    return new Map([['web-1/0', ['node-1']]]);
+    live.claims.grant(new Map([['web-1/0', ['node-1']]]));
   });
   says('node-1', 'web-1/0', 'app-1/0');
   says('node-2', 'web-1/0');

@@ -1,6 +1,7 @@
 /** Makes events for the differences between the interfaces of two plans. */
 import type { EventDraft } from '@mirrorplane/contract';
 import { tellContests } from '../inventory/contests.ts';
+import { forDiffering } from '../inventory/differing.ts';
 import type { Merged } from '../inventory/inventory.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { interfaceStep, type Whereabouts } from './interface-changes.ts';
@@ -8,6 +9,8 @@ import { interfaceStep, type Whereabouts } from './interface-changes.ts';
 export class InterfaceWatch {
   readonly #live: LiveNodes;
   readonly #interfaces = new Map<string, Whereabouts>();
+  /** Interfaces of the previous inventory. */
+  #last: Merged['interfaces'] = [];
   #first = true;
 
   /** @param live gets the contests of each inventory */
@@ -21,18 +24,16 @@ export class InterfaceWatch {
    */
   changes({ interfaces, contests }: Merged): EventDraft[] {
     const drafts: EventDraft[] = [];
-    const present = new Set<string>();
-    for (const item of interfaces) {
-      const { events, next } = interfaceStep(this.#interfaces.get(item.id), item);
-      present.add(item.id);
-      drafts.push(...events);
-      this.#interfaces.set(item.id, next);
-    }
-    for (const id of this.#interfaces.keys()) {
-      if (!present.has(id)) {
+    forDiffering(this.#last, interfaces, (id, item) => {
+      if (item === undefined) {
         this.#interfaces.delete(id);
+        return;
       }
-    }
+      const { events, next } = interfaceStep(this.#interfaces.get(id), item);
+      drafts.push(...events);
+      this.#interfaces.set(id, next);
+    });
+    this.#last = interfaces;
     drafts.push(...tellContests(contests, this.#live));
     const isNews = !this.#first;
     this.#first = false;

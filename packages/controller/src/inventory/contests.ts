@@ -70,8 +70,15 @@ function problemOf(contest: Contest): NodeProblem {
 }
 
 /** Problems for devices that an agent reports as edges. Only an operator can declare edges. */
-function edgeProblems(devices: readonly Device[]): NodeProblem[] {
-  return devices
+/** A list of devices is not changed, so it is read once. */
+const problemsOfDevices = new WeakMap<readonly Device[], readonly NodeProblem[]>();
+
+function edgeProblems(devices: readonly Device[]): readonly NodeProblem[] {
+  const known = problemsOfDevices.get(devices);
+  if (known) {
+    return known;
+  }
+  const problems = devices
     .flatMap(({ name, identity }): NodeProblem[] => {
       if (identity?.kind !== 'edge' || identity.provider === 'declared') {
         return [];
@@ -80,6 +87,8 @@ function edgeProblems(devices: readonly Device[]): NodeProblem[] {
       return [{ code: 'INTERFACE_KIND_REFUSED', message, interface: identity.id }];
     })
     .slice(0, MAX_SHOWN);
+  problemsOfDevices.set(devices, problems);
+  return problems;
 }
 
 function eventOf(node: string, { code, message, interface: id }: NodeProblem): EventDraft {

@@ -20,7 +20,7 @@ export interface FormerOptions {
   /** Interfaces with their current devices. */
   observed: readonly Pick<Interface, 'id' | 'devices' | 'home'>[];
   /** Ids that policies name. */
-  named: ReadonlySet<string>;
+  named: Pick<ReadonlySet<string>, 'has'>;
   nodes: ReadonlyMap<string, unknown>;
   /** Milliseconds since 1970. */
   now: number;

@@ -52,13 +52,7 @@ export function mergeInventory(
 ): Merged {
   const places = placesOf(records, sightings, live.now());
   return {
-    domains: [...records.domains.keys()].sort().map((name) => ({ name })),
-    pools: sorted(records.pools).map(({ value }) => ({ name: value.name, domain: value.domain })),
-    nodes: sorted(records.nodes).map(({ value: { name, pool } }) => ({
-      name,
-      pool,
-      underlay: live.get(name)?.revoked ? undefined : live.get(name)?.underlay,
-    })),
+    ...surroundingsOf(records, live),
     interfaces: sorted(records.interfaces).map((stored) => toInterface(stored, places.get(stored.value.id), records)),
     granted: new Map([...places].map(([id, { granted }]) => [id, granted])),
     contests: [...places.values()].flatMap(({ contests }) => contests),
@@ -69,16 +63,30 @@ export function mergeInventory(
   };
 }
 
+/** All of the inventory but its interfaces, sorted by name. */
+export function surroundingsOf(records: Records, live: LiveNodes): Omit<Inventory, 'interfaces'> {
+  return {
+    domains: [...records.domains.keys()].sort().map((name) => ({ name })),
+    pools: sorted(records.pools).map(({ value }) => ({ name: value.name, domain: value.domain })),
+    nodes: sorted(records.nodes).map(({ value: { name, pool } }) => ({
+      name,
+      pool,
+      underlay: live.get(name)?.revoked ? undefined : live.get(name)?.underlay,
+    })),
+  };
+}
+
 /** One interface, as the API shows it. */
 export function oneInterface(id: string, records: Records, live: LiveNodes): Interface | undefined {
   const stored = records.interfaces.get(id);
   return stored && toInterface(stored, placesOf(records, sightingsOf(records, live), live.now()).get(id), records);
 }
 
-function toInterface(
+/** @param place undefined: no node has it */
+export function toInterface(
   { value, revision }: Stored<InterfaceRecord>,
   { devices, home, contests }: Place = NOWHERE,
-  records: Records,
+  records: Pick<Records, 'nodes'>,
 ): Interface {
   const node = home ?? value.edge?.node;
   const pool = (node && records.nodes.get(node)?.value.pool) ?? value.pool;
@@ -90,12 +98,6 @@ function toInterface(
 
 function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
   return [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, stored]) => stored);
-}
-
-/** The nodes with an accepted claim to each interface. */
-export function grantedNodes(records: Records, live: LiveNodes): Map<string, readonly string[]> {
-  const places = placesOf(records, sightingsOf(records, live), live.now());
-  return new Map([...places].map(([id, { granted }]) => [id, granted]));
 }
 
 function placesOf({ interfaces }: Records, sightings: Sightings, now: number): Map<string, Place> {
@@ -124,16 +126,25 @@ export function sightingsOf(records: Records, live: LiveNodes): Sightings {
     const domain = records.pools.get(value.pool)?.value.domain;
     for (const [id, source] of identified(node, edges.get(name) ?? [], records)) {
       const list = sightings.get(id) ?? [];
-      list.push({
-        ...{ node: name, domain, source, present },
-        since: node.seen[id] ?? 0,
-        claimedSince: source.guest === 'absent' ? undefined : (node.claimed[id] ?? 0),
-        runningSince: source.guest === 'running' ? (node.running[id] ?? 0) : undefined,
-      });
+      list.push(sightingOf(id, source, { node, domain, present }));
       sightings.set(id, list);
     }
   }
   return sightings;
+}
+
+/** What a node says of an interface, whose device is `source`. */
+export function sightingOf(
+  id: string,
+  source: Device,
+  { node, domain, present }: { node: LiveNode; domain: string | undefined; present: boolean },
+): Sighting {
+  return {
+    ...{ node: node.name, domain, source, present },
+    since: node.seen[id] ?? 0,
+    claimedSince: source.guest === 'absent' ? undefined : (node.claimed[id] ?? 0),
+    runningSince: source.guest === 'running' ? (node.running[id] ?? 0) : undefined,
+  };
 }
 
 function edgesByNode(records: Records): Map<string, InterfaceRecord[]> {
@@ -154,7 +165,7 @@ function isGuest({ provider, kind }: DeviceIdentity): boolean {
 /**
  * The devices of a node by interface. If several devices claim an interface, the oldest one has it.
  */
-function identified(node: LiveNode, edges: InterfaceRecord[], records: Records): Map<string, Device> {
+export function identified(node: LiveNode, edges: InterfaceRecord[], records: Records): Map<string, Device> {
   const found = new Map<string, Device>();
   for (const { id, edge } of edges) {
     const device = deviceOfEdge(node, id, edge!);

@@ -3,10 +3,10 @@
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { InterfaceRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
-import { keyOf } from '../store/view.ts';
+import { keyOf, type Stored } from '../store/view.ts';
 import { type FormerOptions, withoutFormer } from './former-interfaces.ts';
 import { type Merged, mergeInventory, type Records, type Sightings, sightingsOf } from './inventory.ts';
-import { sourceOf } from './places.ts';
+import { type Sighting, sourceOf } from './places.ts';
 
 /**
  * The inventory as it is after what agents see now, and the operations that make the records so.
@@ -31,12 +31,7 @@ export function observedInterfaces(
   const sightings = sightingsOf(records, live);
   const seen = identitiesOf(records, sightings);
   for (const [id, identity] of seen) {
-    const stored = present.get(id);
-    if (!stored) {
-      present.set(id, { value: { id, ...identity, declared: false }, revision: 0 });
-    } else if (!stored.value.declared && !isIdentityOf(stored.value, identity)) {
-      present.set(id, { ...stored, value: { ...stored.value, ...identity } });
-    }
+    present.set(id, withIdentity(id, present.get(id), identity)!);
   }
   const merged = mergeInventory({ ...records, interfaces: present }, live, sightings);
   for (const { id, pool, devices } of merged.interfaces) {
@@ -49,29 +44,54 @@ export function observedInterfaces(
   const former = { observed: merged.interfaces, named, nodes: records.nodes, now };
   const interfaces = withoutFormer(present, former);
   const ops: Operation[] = [];
-  for (const [id, { value }] of interfaces) {
-    const before = records.interfaces.get(id)?.value;
-    if (before !== value && !same(before, value)) {
-      ops.push({ type: 'put', key: keyOf('interfaces', id), value });
-    }
-  }
-  for (const id of records.interfaces.keys()) {
-    if (!interfaces.has(id)) {
-      ops.push({ type: 'delete', key: keyOf('interfaces', id) });
-    }
+  for (const id of new Set([...interfaces.keys(), ...records.interfaces.keys()])) {
+    ops.push(...operationsOf(id, records.interfaces.get(id)?.value, interfaces.get(id)?.value));
   }
   return { inventory: { ...merged, interfaces: merged.interfaces.filter(({ id }) => interfaces.has(id)) }, ops };
 }
 
+/** What makes one record of another. Undefined: there is none. Equal records need no operation. */
+export function operationsOf(
+  id: string,
+  before: InterfaceRecord | undefined,
+  value: InterfaceRecord | undefined,
+): Operation[] {
+  if (value === undefined) {
+    return before === undefined ? [] : [{ type: 'delete', key: keyOf('interfaces', id) }];
+  }
+  return before === value || same(before, value) ? [] : [{ type: 'put', key: keyOf('interfaces', id), value }];
+}
+
 type Identity = Pick<InterfaceRecord, 'kind' | 'name' | 'network'>;
+
+/** The identity of an interface, as its node reports it. Undefined: no node does. */
+export function identityOf(all: readonly Sighting[], boundTo: string | undefined): Identity | undefined {
+  const identity = sourceOf(all, boundTo)?.identity;
+  return identity && identity.provider !== 'declared'
+    ? { kind: identity.kind, name: identity.name, network: identity.network }
+    : undefined;
+}
+
+/** The record with the identity that a node reports. What an operator has declared stays. */
+export function withIdentity(
+  id: string,
+  stored: Stored<InterfaceRecord> | undefined,
+  identity: Identity | undefined,
+): Stored<InterfaceRecord> | undefined {
+  if (!stored) {
+    return identity && { value: { id, ...identity, declared: false }, revision: 0 };
+  }
+  const stays = identity === undefined || stored.value.declared || isIdentityOf(stored.value, identity);
+  return stays ? stored : { ...stored, value: { ...stored.value, ...identity } };
+}
 
 /** The identity of each interface, as its node reports it. */
 function identitiesOf({ interfaces }: Records, sightings: Sightings): Map<string, Identity> {
   const found = new Map<string, Identity>();
   for (const [id, all] of sightings) {
-    const identity = sourceOf(all, interfaces.get(id)?.value.boundTo)?.identity;
-    if (identity && identity.provider !== 'declared') {
-      found.set(id, { kind: identity.kind, name: identity.name, network: identity.network });
+    const identity = identityOf(all, interfaces.get(id)?.value.boundTo);
+    if (identity) {
+      found.set(id, identity);
     }
   }
   return found;

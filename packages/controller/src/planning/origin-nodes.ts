@@ -3,6 +3,7 @@
  * has the new program.
  */
 import type { Interface } from '@mirrorplane/contract';
+import { forDiffering } from '../inventory/differing.ts';
 
 /** Milliseconds that a node keeps receiving for a destination that has left it. */
 export const LINGER_MS = 2000;
@@ -12,8 +13,9 @@ type Place = Pick<Interface, 'id' | 'devices' | 'home'>;
 /** Remembers, between plannings, where interfaces had a second device. */
 export class OriginNodes {
   readonly #clock: () => number;
-  /** By interface: nodes with a device in the previous planning. */
-  #before: ReadonlyMap<string, readonly string[]> = new Map();
+  /** The interfaces of the previous planning, and the nodes where each had a device. */
+  #last: readonly Place[] = [];
+  readonly #places = new Map<string, readonly string[]>();
   readonly #left = new Map<string, { node: string; until: number }>();
 
   /** @param clock milliseconds, monotonic */
@@ -21,31 +23,37 @@ export class OriginNodes {
     this.#clock = clock;
   }
 
-  /** Processes the current interfaces. Returns, by interface, the node that it has left. */
+  /**
+   * Processes the current interfaces, sorted by id.
+   * @returns by interface: the node that it has left
+   */
   look(interfaces: readonly Place[]): ReadonlyMap<string, string> {
     const now = this.#clock();
-    const places = new Map(interfaces.map(({ id, devices }) => [id, devices.map(({ node }) => node)]));
-    for (const { id, home } of interfaces) {
-      const nodes = places.get(id)!;
-      const gone = (this.#before.get(id) ?? []).filter((node) => !nodes.includes(node));
-      // If the interface had only one device and then none for a moment, no sender has a path to
-      // another node.
-      if (
-        home !== undefined &&
-        nodes.includes(home) &&
-        (this.#before.get(id) ?? []).includes(home) &&
-        gone.length > 0
-      ) {
-        this.#left.set(id, { node: gone.at(-1)!, until: now + LINGER_MS });
-      }
-    }
+    forDiffering(this.#last, interfaces, (id, item) => this.#take(id, item, now));
+    this.#last = interfaces;
     for (const [id, { node, until }] of this.#left) {
-      if (until <= now || !places.has(id) || places.get(id)!.includes(node)) {
+      if (until <= now || this.#places.get(id)?.includes(node) !== false) {
         this.#left.delete(id);
       }
     }
-    this.#before = places;
     return new Map([...this.#left].map(([id, { node }]) => [id, node]));
+  }
+
+  #take(id: string, item: Place | undefined, now: number): void {
+    const before = this.#places.get(id) ?? [];
+    if (item === undefined) {
+      this.#places.delete(id);
+      return;
+    }
+    const nodes = item.devices.map(({ node }) => node);
+    this.#places.set(id, nodes);
+    const gone = before.filter((node) => !nodes.includes(node));
+    const { home } = item;
+    // If the interface had only one device and then none for a moment, no sender has a path to
+    // another node.
+    if (home !== undefined && nodes.includes(home) && before.includes(home) && gone.length > 0) {
+      this.#left.set(id, { node: gone.at(-1)!, until: now + LINGER_MS });
+    }
   }
 
   /** Milliseconds until the next node is forgotten. Undefined if there is none. */

@@ -8,8 +8,7 @@ import { Coalesced } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import { numbered, type Plan, type PlannedProgram, Planner } from '@mirrorplane/planner';
-import { type Merged, recordsOf } from '../inventory/inventory.ts';
-import { observedInterfaces } from '../inventory/observed-interfaces.ts';
+import type { Merged } from '../inventory/inventory.ts';
 import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
 import type { Decision, Decisions } from '../store/decisions.ts';
 import { policiesOf } from '../store/policies.ts';
@@ -20,6 +19,7 @@ import { keyOf } from '../store/view.ts';
 import { fingerprint } from './fingerprint.ts';
 import { ProgramsInForce, type Told } from './in-force.ts';
 import { OriginNodes } from './origin-nodes.ts';
+import type { PlanningInventory } from './planning-inventory.ts';
 
 /** The result of the last planning. */
 export interface Planned {
@@ -42,6 +42,7 @@ interface Parts {
   view: View;
   live: LiveNodes;
   decisions: Decisions;
+  inventory: PlanningInventory;
   log: Logger;
 }
 
@@ -145,6 +146,7 @@ export class Planning {
       }
     } catch (error) {
       this.#parts.log.error({ err: error }, 'planning failed');
+      this.#parts.inventory.reset();
       if (!this.#closed) {
         setTimeout(() => this.request(), 1000).unref();
       }
@@ -170,9 +172,7 @@ export class Planning {
   #plan(): Decision<Planned> {
     const { view, live } = this.#parts;
     const policies = policiesOf(view);
-    const named = new Set(policies.flatMap(({ sources, destination }) => [...sources, destination]));
-    const { inventory, ops: noted } = observedInterfaces(recordsOf(view), live, { named, now: live.now() });
-    live.claims.grant(inventory.granted);
+    const { inventory, ops: noted } = this.#parts.inventory.now();
     const { value: sessions } = view.sessions;
     const chance = { draw: randomInt, now: live.now(), cutOffs: view.cutOffs };
     const origins = this.#former.look(inventory.interfaces);

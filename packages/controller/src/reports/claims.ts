@@ -11,7 +11,9 @@ export type Grants = ReadonlyMap<string, readonly string[]>;
 
 export class Claims {
   readonly #nodes: KeptNodes;
-  #judge: (() => Grants) | undefined;
+  #judge: (() => void) | undefined;
+  /** Nodes whose claim to an interface is accepted, by interface. */
+  readonly #granted = new Map<string, readonly string[]>();
   /** Whether a node has said something since `grant` that may change who has an interface. */
   #unjudged = true;
 
@@ -19,8 +21,11 @@ export class Claims {
     this.#nodes = nodes;
   }
 
-  /** Says how it is found out which nodes are believed to have each interface. */
-  judgeBy(judge: () => Grants): void {
+  /**
+   * Says how to find out which nodes are believed to have each interface. `judge` calls `grant` or
+   * `grantOf`.
+   */
+  judgeBy(judge: () => void): void {
     this.#judge = judge;
   }
 
@@ -41,24 +46,38 @@ export class Claims {
     const known = () => node.granted.has(id) || node.former.has(id);
     // What came a moment ago is reported on before anything is planned.
     if (!known() && id in node.seen && this.#unjudged && this.#judge) {
-      this.grant(this.#judge());
+      this.#judge();
     }
     return known();
   }
 
-  /** Takes over whose claims to each interface are accepted. */
+  /** Takes over whose claims are accepted. No claim to any other interface is. */
   grant(grants: Grants): void {
-    const now = new Map<string, Set<string>>([...this.#nodes.all.keys()].map((name) => [name, new Set()]));
+    const gone = [...this.#granted.keys()].filter((id) => !grants.has(id));
+    this.grantOf(new Map([...grants, ...gone.map((id): [string, string[]] => [id, []])]));
+  }
+
+  /**
+   * Takes over whose claims to these interfaces are accepted. Claims to others stay as they are.
+   */
+  grantOf(grants: Grants): void {
     for (const [id, nodes] of grants) {
-      for (const name of nodes) {
-        now.get(name)?.add(id);
+      const before = this.#granted.get(id) ?? [];
+      for (const name of before.filter((one) => !nodes.includes(one))) {
+        const node = this.#nodes.get(name);
+        if (node?.granted.delete(id)) {
+          remember(node.former, id);
+          node.dirty = true;
+        }
       }
-    }
-    for (const [name, granted] of now) {
-      const node = this.#nodes.get(name)!;
-      const isNews = remember(node.former, node.granted, granted);
-      node.dirty ||= isNews;
-      node.granted = granted;
+      for (const name of nodes) {
+        this.#nodes.get(name)?.granted.add(id);
+      }
+      if (nodes.length > 0) {
+        this.#granted.set(id, nodes);
+      } else {
+        this.#granted.delete(id);
+      }
     }
     this.#unjudged = false;
   }

@@ -37,7 +37,7 @@ export interface KeptNode extends Said {
   /** Refused claims of the node, and claims of other nodes to its interfaces. */
   contests: NodeProblem[];
   /** Interfaces with an accepted claim of the node at the last judgement. */
-  granted: ReadonlySet<string>;
+  granted: Set<string>;
   /** Interfaces with an earlier accepted claim, the latest last. At most `MAX_FORMER`. */
   former: Set<string>;
   /** The agent was away, and has not sent a complete counter report since. */
@@ -89,17 +89,22 @@ export interface KeptNode extends Said {
 
 /** One node for readers. `LiveNodes` has a method for each change. */
 export type LiveNode = Readonly<
-  Omit<KeptNode, 'counters' | 'forged' | 'readings' | 'former' | 'grown' | 'traffic' | 'steadyTimes'>
+  Omit<KeptNode, 'counters' | 'forged' | 'readings' | 'former' | 'granted' | 'grown' | 'traffic' | 'steadyTimes'>
 > & {
   readonly counters: Pick<CounterTotals, 'sums' | 'previous' | 'isIncomplete'>;
   readonly forged: Pick<ForgedCopies, 'problem'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
+  readonly granted: ReadonlySet<string>;
   readonly grown: Pick<GrownSlots, 'at'>;
   readonly traffic: Pick<NodeTraffic, 'rate' | 'reading' | 'uplinks'>;
 };
 
-/** A node without any report yet. @param now milliseconds since 1970 @param room for devices of all nodes */
+/**
+ * A node without any report yet.
+ * @param now milliseconds since 1970
+ * @param room for devices of all nodes
+ */
 export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
   return {
     name,
@@ -213,23 +218,16 @@ export function copyingOf(
   return [...uids].sort().map((uid) => ({ uid, name: all.get(uid) ?? known.get(uid) ?? uid }));
 }
 
-/**
- * Adds items of `before` that are not in `now` to `former`, and forgets the oldest. Returns whether
- * an item was added.
- */
-export function remember(former: Set<string>, before: ReadonlySet<string>, now: ReadonlySet<string>): boolean {
-  const gone = [...before].filter((id) => !now.has(id));
-  for (const id of gone) {
-    former.delete(id);
-    former.add(id);
-  }
+/** Adds an item as the latest one, and forgets the oldest. */
+export function remember(former: Set<string>, gone: string): void {
+  former.delete(gone);
+  former.add(gone);
   for (const id of former) {
     if (former.size <= MAX_FORMER) {
       break;
     }
     former.delete(id);
   }
-  return gone.length > 0;
 }
 
 /** Numbers by interface id. The object has no prototype, because "constructor" is a valid id. */

@@ -3,9 +3,17 @@ import type { Policy } from '@mirrorplane/contract';
 import type { PolicyRecord } from './records.ts';
 import type { Stored, View } from './view.ts';
 
-/** A policy with its revision. Warnings are not stored. */
-export function toPolicy({ value, revision }: Stored<PolicyRecord>): Policy {
-  return { ...value, revision, warnings: [] };
+/** Records are not changed, so that one record gives one object. */
+const ofRecords = new WeakMap<Stored<PolicyRecord>, Policy>();
+
+/**
+ * A policy with its revision. Warnings are not stored. Its readers share it, and change nothing in
+ * it.
+ */
+export function toPolicy(stored: Stored<PolicyRecord>): Policy {
+  const policy = ofRecords.get(stored) ?? { ...stored.value, revision: stored.revision, warnings: [] };
+  ofRecords.set(stored, policy);
+  return policy;
 }
 
 /** All policies of a view that nobody has to consent to any more. */

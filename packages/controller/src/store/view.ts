@@ -14,6 +14,9 @@ export interface Stored<T> {
   revision: number;
 }
 
+/** The most changed records of a folder that are named. */
+const MAX_CHANGED = 100_000;
+
 /**
  * A read-only picture of the store at one revision. It changes only between two turns of the event
  * loop.
@@ -40,6 +43,8 @@ export class View {
   };
   readonly #waiters: { revision: number; done: () => void }[] = [];
   readonly #changes = new Map<Folder, number>();
+  /** Names of the last records that were written or deleted: all since the count `since`. */
+  readonly #changed = new Map<Folder, { since: number; names: string[] }>();
   #others = new Map<string, Entry>();
   #revision = 0;
   #watch: Watch | undefined;
@@ -56,7 +61,7 @@ export class View {
     const snapshot = await this.#store.range('');
     for (const folder of Object.keys(this.#folders) as Folder[]) {
       this.#folders[folder].clear();
-      this.#changed(folder);
+      this.#note(folder, undefined);
     }
     this.#others = new Map();
     for (const entry of snapshot.entries) {
@@ -82,6 +87,15 @@ export class View {
   /** How often records of a folder were written or deleted since the view was made. */
   changesOf(folder: Folder): number {
     return this.#changes.get(folder) ?? 0;
+  }
+
+  /**
+   * Names of the records that were written or deleted since `changesOf` was `count`. Undefined: any
+   * may have been.
+   */
+  changedSince(folder: Folder, count: number): readonly string[] | undefined {
+    const { since, names } = this.#changed.get(folder) ?? { since: 0, names: [] };
+    return count < since ? undefined : names.slice(count - since);
   }
 
   /** All records of a folder by their name or id. */
@@ -140,7 +154,7 @@ export class View {
     if (place) {
       const map = this.#folders[place.folder] as Map<string, Stored<unknown>>;
       map.set(place.name, { value: entry.value, revision: entry.modRevision });
-      this.#changed(place.folder);
+      this.#note(place.folder, place.name);
     } else {
       this.#others.set(entry.key, entry);
     }
@@ -150,14 +164,22 @@ export class View {
     const place = folderOf(key);
     if (place) {
       this.#folders[place.folder].delete(place.name);
-      this.#changed(place.folder);
+      this.#note(place.folder, place.name);
     } else {
       this.#others.delete(key);
     }
   }
 
-  #changed(folder: Folder): void {
-    this.#changes.set(folder, this.changesOf(folder) + 1);
+  /** @param name undefined: all records are others */
+  #note(folder: Folder, name: string | undefined): void {
+    const count = this.changesOf(folder) + 1;
+    this.#changes.set(folder, count);
+    const kept = this.#changed.get(folder);
+    if (name === undefined || kept === undefined || kept.names.length >= MAX_CHANGED) {
+      this.#changed.set(folder, { since: count, names: [] });
+    } else {
+      kept.names.push(name);
+    }
   }
 
   #advance(revision: number): void {
