@@ -180,7 +180,8 @@ export function observe(
       const { paths } = of(uid);
       paths.set(pathKey(from, to), { ...paths.get(pathKey(from, to)), ...known });
     };
-    const captureKey = (item: CaptureReport) => JSON.stringify([item.policy, item.source, item.direction]);
+    // A policy's uid has no space, and a direction is one of two words.
+    const captureKey = (item: CaptureReport) => `${item.policy} ${item.direction} ${item.source}`;
     for (const item of pair(node, now.captures, before?.captures, captureKey)) {
       of(item.report.policy).captures.push(item);
     }

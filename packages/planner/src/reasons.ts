@@ -63,7 +63,12 @@ export interface PolicyProblem {
 
 /** The nodes of a policy now: the destination's node and those of its sources, sorted. */
 export function involvedNodes(plan: PolicyPlan): string[] {
-  const nodes = new Set(plan.sources.flatMap((source) => source.nodes));
+  const nodes = new Set<string>();
+  for (const source of plan.sources) {
+    for (const node of source.nodes) {
+      nodes.add(node);
+    }
+  }
   if (plan.destinationNode !== undefined) {
     nodes.add(plan.destinationNode);
   }

@@ -25,6 +25,9 @@ const MOST_BYTES = 48 << 20;
 const UNUSED_OF_POLICY = /^(sent(:bytes)?|(matched|dropped \w+):bytes)$/;
 const UNUSED_OF_NODE = /^(sent .*|matched(:bytes)?|dropped \w+:bytes)$/;
 
+/** What a node told of one policy. */
+type NodeAmounts = readonly [node: string, amounts: Amounts];
+
 interface Parts {
   view: View;
   live: LiveNodes;
@@ -39,6 +42,8 @@ export class History {
   readonly #nodes = new Map<string, Track>();
   /** By policy and path: the most that was lost so far. What is lost is a lower bound, which may fall for a moment. */
   readonly #lost = new Map<string, number>();
+  /** By node: time of the last counters of which losses were made, ISO 8601. */
+  readonly #reportedAt = new Map<string, string>();
   readonly #timer: NodeJS.Timeout;
   readonly #listeners = new Set<() => void>();
   #last = 0;
@@ -94,12 +99,18 @@ export class History {
   /** One second of all nodes and policies. */
   #second(second: number, lost: ReadonlyMap<string, Amounts> | undefined): void {
     const { view, live, planning } = this.#parts;
-    const known = new Map<string, ReadonlyMap<string, Amounts>>();
+    const known = new Set<string>();
+    const told = new Map<string, NodeAmounts[]>();
     for (const name of view.all('nodes').keys()) {
       const slot = live.get(name)?.grown.at(second);
       const grown = slot && slot.covered >= COVERED_MS ? slot.grown : undefined;
       if (grown) {
-        known.set(name, grown);
+        known.add(name);
+        for (const [uid, amounts] of grown) {
+          const all = told.get(uid) ?? [];
+          told.set(uid, all);
+          all.push([name, amounts]);
+        }
       }
       trackOf(this.#nodes, name, this.#room).set(second, grown && sumOf(grown.values()));
     }
@@ -107,14 +118,14 @@ export class History {
       const plan = planning.planned?.policies.get(value.uid);
       const isKnown = plan !== undefined && involvedNodes(plan).every((node) => known.has(node));
       const track = trackOf(this.#policies, value.uid, this.#room);
-      track.set(second, isKnown ? amountsOf(value.uid, known, lost?.get(value.uid)) : undefined);
+      track.set(second, isKnown ? amountsOf(told.get(value.uid) ?? [], lost?.get(value.uid)) : undefined);
     }
   }
 
   /** What more was lost since the last second, by policy: in all, and by path. */
   #lostSince(): Map<string, Amounts> {
     const grown = new Map<string, Amounts>();
-    for (const { uid, from, to, lost } of lossesNow(this.#parts)) {
+    for (const { uid, from, to, lost } of lossesNow(this.#parts, this.#reported())) {
       const key = `${uid} ${from} ${to}`;
       const before = this.#lost.get(key);
       this.#lost.set(key, Math.max(lost, before ?? lost));
@@ -127,11 +138,30 @@ export class History {
     return grown;
   }
 
+  /** Nodes that have reported since this was asked last. */
+  #reported(): Set<string> {
+    const { view, live } = this.#parts;
+    const reported = new Set<string>();
+    for (const name of view.all('nodes').keys()) {
+      const at = live.get(name)?.countersAt;
+      if (at !== undefined && this.#reportedAt.get(name) !== at) {
+        this.#reportedAt.set(name, at);
+        reported.add(name);
+      }
+    }
+    return reported;
+  }
+
   #prune(): void {
     const { view } = this.#parts;
     const uids = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
     prune(this.#policies, (uid) => uids.has(uid));
     prune(this.#nodes, (name) => view.get('nodes', name) !== undefined);
+    for (const name of this.#reportedAt.keys()) {
+      if (view.get('nodes', name) === undefined) {
+        this.#reportedAt.delete(name);
+      }
+    }
     for (const key of this.#lost.keys()) {
       if (!uids.has(key.slice(0, key.indexOf(' ')))) {
         this.#lost.delete(key);
@@ -156,14 +186,10 @@ function prune(tracks: Map<string, Track>, keep: (key: string) => boolean): void
 }
 
 /** What nodes told of one policy. What they say of a path has the other end in its name: here both ends are in it. */
-function amountsOf(
-  uid: string,
-  known: ReadonlyMap<string, ReadonlyMap<string, Amounts>>,
-  lost: Amounts | undefined,
-): Amounts {
+function amountsOf(told: readonly NodeAmounts[], lost: Amounts | undefined): Amounts {
   const sum: Amounts = new Map(lost);
-  for (const [node, grown] of known) {
-    for (const [name, amount] of grown.get(uid) ?? []) {
+  for (const [node, amounts] of told) {
+    for (const [name, amount] of amounts) {
       if (!UNUSED_OF_POLICY.test(name)) {
         const named = pathName(name, node);
         sum.set(named, (sum.get(named) ?? 0) + amount);

@@ -1,5 +1,5 @@
 /** What is lost on each path by now, as the planner derives it. */
-import { type NodeReport, observe, pathLosses } from '@mirrorplane/planner';
+import { involvedNodes, type NodeReport, observe, pathLosses } from '@mirrorplane/planner';
 import type { Planning } from '../planning/planning.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
@@ -14,30 +14,43 @@ interface Parts {
 /** Nothing of it matters to losses. */
 const NO_INVENTORY = { domains: [], pools: [], nodes: [], interfaces: [] };
 
-/** The paths of which it is known. */
-export function lossesNow({ view, live, planning }: Parts): { uid: string; from: string; to: string; lost: number }[] {
+/**
+ * The paths of which it is known, of policies of which a node has reported.
+ * @param reported names of the nodes that have reported since this was asked last
+ */
+export function lossesNow(
+  { view, live, planning }: Parts,
+  reported: ReadonlySet<string>,
+): { uid: string; from: string; to: string; lost: number }[] {
+  const plans = [...(planning.planned?.policies ?? [])].filter(([, plan]) =>
+    involvedNodes(plan).some((node) => reported.has(node)),
+  );
+  const uids = new Set(plans.map(([uid]) => uid));
   const nodes = new Map<string, NodeReport>();
   for (const name of view.all('nodes').keys()) {
     const node = live.get(name);
     if (node) {
-      nodes.set(name, endsOf(node));
+      nodes.set(name, endsOf(node, uids));
     }
   }
   const observation = observe(NO_INVENTORY, nodes);
-  return [...(planning.planned?.policies ?? [])].flatMap(([uid, plan]) =>
-    pathLosses(plan, observation).map((path) => ({ uid, ...path })),
-  );
+  return plans.flatMap(([uid, plan]) => pathLosses(plan, observation).map((path) => ({ uid, ...path })));
 }
 
-/** What a node has said of its ends of paths. */
-function endsOf({ connected, readings, ends, countersAt }: LiveNode): NodeReport {
+/** What a node has said of its ends of paths of these policies. */
+function endsOf({ connected, readings, ends, countersAt }: LiveNode, uids: ReadonlySet<string>): NodeReport {
+  const isAsked = ({ policy }: { policy: string }) => uids.has(policy);
+  const asked = ends && {
+    deliveries: ends.deliveries.filter(isAsked),
+    terminations: ends.terminations.filter(isAsked),
+  };
   return {
     connected,
     captures: [],
     problems: [],
     sent: readings.sent,
     arrivedBefore: readings.arrivedBefore,
-    ...(ends && { counters: { epoch: 'total', captures: [], peers: [], unknownErspan: 0, ...ends } }),
+    ...(asked && { counters: { epoch: 'total', captures: [], peers: [], unknownErspan: 0, ...asked } }),
     ...(ends && countersAt !== undefined && { countersAt }),
   };
 }
