@@ -150,12 +150,14 @@ function withEarlier(
 ): PolicyPart {
   const deliveries = new Map(part.deliveries.filter(({ id }) => !mayKeep.has(id)).map((one) => [one.id, one]));
   const captured = new Map(before?.captures.map((capture) => [capture.id, capture]));
+  // A handover is over, or its policy would not be staged: the other delivery may be gone.
+  const earlier = new Map(before?.deliveries.map(({ duringHandover: _, ...one }) => [one.id, one as Delivery]));
   const captures = part.captures.flatMap((capture) => {
     if (!mayKeep.has(capture.delivery)) {
       return [capture];
     }
     const last = mayKeep.get(capture.delivery) ? captured.get(capture.id) : undefined;
-    const delivery = last && before?.deliveries.find(({ id }) => id === last.delivery);
+    const delivery = last && earlier.get(last.delivery);
     const there = delivery && deliveries.get(delivery.id);
     if (!delivery || (there && there !== delivery)) {
       return [];

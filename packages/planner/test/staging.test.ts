@@ -299,6 +299,32 @@ test('copies for an earlier destination never come out at one that migrates', ()
   assert.equal(cluster.fromFirst.length, 1);
 });
 
+test('a delivery that stays for a while after a handover names no other one', () => {
+  const cluster = settled();
+  // a2 moves from node-2 to node-3, and both have a device.
+  const moving = (nodes: string[]) => ({
+    ...inventory,
+    interfaces: inventory.interfaces.map((item) =>
+      item.id === 'a2'
+        ? { ...item, home: nodes[0]!, devices: nodes.map((node) => ({ ...item.devices[0]!, node })) }
+        : item,
+    ),
+  });
+  cluster.inventory = moving(['node-2', 'node-3']);
+  cluster.policies = [policy(['b2'], 'a2')];
+  cluster.settle();
+  assert.ok(cluster.kernel('node-2')!.deliveries.some(({ duringHandover }) => duringHandover));
+  cluster.inventory = moving(['node-3']);
+  cluster.policies = [policy(['b2'], 'a1')];
+  const { deliveries } = cluster.tell().programs.get('node-2')!;
+  assert.deepEqual(
+    deliveries.map(({ id, duringHandover }) => [id, duringHandover]),
+    [['u-p/local', undefined]],
+  );
+  cluster.settle();
+  assert.equal(cluster.pathOf('b2'), 'a1');
+});
+
 test('a node with an unknown state gets the planned program at once', () => {
   const planned = plan([policy(['a1'], 'a2')], inventory).programs;
   const { programs, waiting } = stage(planned, new Map());
