@@ -55,7 +55,8 @@ export class AgentSessions {
     services.planning.onPlanned(({ programs }) => {
       for (const [node, session] of this.#sessions) {
         const program = programs.get(node);
-        if (program) {
+        // A plan that was made before the hello may know of an earlier revision.
+        if (program && program.revision >= (services.live.get(node)?.appliedRevision ?? 0)) {
           services.nodeParts.learn(node, program);
           session.send(program);
         }

@@ -1,0 +1,63 @@
+/** Which programs go to an agent that has just connected. */
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { test } from 'node:test';
+import { emptyProgram, SYNC_PROTOCOL } from '@mirrorplane/contract';
+import { LiveNodes } from '../../src/reports/live-nodes.ts';
+import type { Services } from '../../src/services.ts';
+import { AgentSessions } from '../../src/sync/agent-sessions.ts';
+
+type Planned = Services['planning']['planned'] & object;
+
+/** Sessions with one connection of node-1, and what was sent on it. */
+function connected() {
+  let planned: (result: Planned) => void = () => {};
+  const nothing = () => undefined;
+  const services = {
+    live: new LiveNodes(Date.now),
+    view: { get: (folder: string) => (folder === 'nodes' ? { value: {} } : undefined), all: () => new Map() },
+    planning: {
+      onPlanned: (listener: typeof planned) => Object.assign(services, { planned: listener }),
+      request: nothing, requestAfterGrace: nothing,
+    },
+    nodeParts: { learn: nothing },
+    observer: { connected: nothing, disconnected: nothing },
+    tests: { joined: nothing },
+    looks: Object.assign(new EventEmitter(), { running: () => [] }),
+    authority: { trusted: [], onChange: () => nothing },
+    log: { info: nothing, warn: nothing },
+    clock: Date.now,
+    planned: (result: Planned) => planned(result),
+  };
+  const sessions = new AgentSessions(services as unknown as Services, nothing);
+  planned = services.planned;
+  const sent: string[] = [];
+  const socket = Object.assign(new EventEmitter(), {
+    ...{ readyState: 1, OPEN: 1, ping: nothing, close: nothing, terminate: nothing },
+    send: (text: string) => sent.push(text),
+  });
+  const certificate = { uid: 'u', generation: 0, number: 0 };
+  const peer = { node: 'node-1', address: '192.0.2.1', certificate, certificateEndsAt: '2100-01-01T00:00:00Z' };
+  sessions.begin(socket as never, peer);
+  const say = (message: object) => socket.emit('message', Buffer.from(JSON.stringify(message)), false);
+  const close = () => {
+    sessions.close();
+    socket.emit('close');
+  };
+  const plan = (revision: number) =>
+    planned({ programs: new Map([['node-1', emptyProgram('node-1', revision)]]) } as unknown as Planned);
+  const revisions = () =>
+    sent.flatMap((text) => (JSON.parse(text) as { program?: { revision: number } }).program?.revision ?? []);
+  return { say, plan, revisions, close };
+}
+
+test('a plan from before the hello does not set an agent back to an earlier revision', (t) => {
+  const { say, plan, revisions, close } = connected();
+  t.after(close);
+  const version = { agentVersion: '1', kernel: '6.1' };
+  say({ type: 'hello', protocol: SYNC_PROTOCOL, node: 'node-1', ...version, appliedRevision: 2 });
+  plan(1);
+  assert.deepEqual(revisions(), []);
+  plan(3);
+  assert.deepEqual(revisions(), [3]);
+});
