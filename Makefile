@@ -10,6 +10,8 @@ help:
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        bad input for ten minutes: packets, requests, messages, files (SEED=, MINUTES=, ONLY=api|agents, CASE=)"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
+	@echo "make simulate    the cluster in one process by virtual time, thousands of schedules (SEED=, RUNS=, SECONDS=)"
+	@echo "make simulate-mutations plants faults, and sees that the simulation finds each (ONLY=, SEED=)"
 	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
 	@echo "make check       format, lint, types, the API document, and the structure of the tree"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
@@ -66,6 +68,12 @@ fuzz: build root
 chaos: build root
 	@scripts/run.sh test/chaos/main.ts
 
+simulate: deps
+	@scripts/run.sh test/simulation/main.ts
+
+simulate-mutations: deps
+	@scripts/run.sh test/simulation/mutations-main.ts
+
 kernels: build root
 	@scripts/kernels.sh matrix $(if $(KERNELS),--kernels "$(KERNELS)") $(if $(COMPILERS),--compilers "$(COMPILERS)") \
 	  $(if $(TESTS),--tests "$(TESTS)") $(if $(TESTED),--tested "$(TESTED)")
@@ -114,4 +122,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out test/kernels/out packages/console/dist
 
-.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos kernels packages packages-test sbom audit release demo bench scale bench-console up root clean
+.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos simulate simulate-mutations kernels packages packages-test sbom audit release demo bench scale bench-console up root clean

@@ -18,7 +18,8 @@ function connected() {
     view: { get: (folder: string) => (folder === 'nodes' ? { value: {} } : undefined), all: () => new Map() },
     planning: {
       onPlanned: (listener: typeof planned) => Object.assign(services, { planned: listener }),
-      request: nothing, requestAfterGrace: nothing,
+      request: nothing,
+      requestAfterGrace: nothing,
     },
     nodeParts: { learn: nothing },
     observer: { connected: nothing, disconnected: nothing },

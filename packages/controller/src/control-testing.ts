@@ -1,0 +1,28 @@
+/**
+ * The control logic of the controller for simulations, without ports, people and logs. Nothing that
+ * is shipped imports this.
+ */
+export { CERTIFICATE_URN, NODE_URN } from './auth/authority.ts';
+export { cutOff, enrolled } from './auth/node-certificates.ts';
+export { domainRoutes } from './http/domains.ts';
+export { interfaceRoutes } from './http/interfaces.ts';
+export { judgeOf } from './http/judges.ts';
+export { nodeRevokeRoutes } from './http/node-revoke.ts';
+export { nodeRoutes } from './http/nodes.ts';
+export { policyRoutes } from './http/policies.ts';
+export { poolRoutes } from './http/pools.ts';
+export type { Call, Route } from './http/route.ts';
+export { CurrentInventory } from './inventory/current-inventory.ts';
+export { NodeParts } from './planning/node-parts.ts';
+export { Planning } from './planning/planning.ts';
+export { PlanningInventory } from './planning/planning-inventory.ts';
+export { policyStatuses } from './planning/policy-status.ts';
+export { ProblemError } from './problems/problems.ts';
+export { GRACE_MS, LiveNodes } from './reports/live-nodes.ts';
+export { SavedCounters } from './reports/saved-counters.ts';
+export type { Services } from './services.ts';
+export { Decisions } from './store/decisions.ts';
+export * from './store/store.ts';
+export { keyOf, View } from './store/view.ts';
+export { AgentSessions } from './sync/agent-sessions.ts';
+export { registeredNode } from './sync/identity.ts';

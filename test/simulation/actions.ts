@@ -1,0 +1,237 @@
+/** What happens in a schedule: acts of operators, moves of guests, and faults. */
+import type { Random } from './core/random.ts';
+import type { Guest, Guests } from './world/guests.ts';
+import type { Host } from './world/host.ts';
+import { enrol, send } from './world/operator.ts';
+import { CONTROLLER, type World } from './world/world.ts';
+
+/** What actions work with. */
+export interface Stage {
+  world: World;
+  guests: Guests;
+  random: Random;
+}
+
+/** The most policies: each destination node has one number for each, and one more in a handover. */
+const POLICY_NAMES = ['a', 'b', 'c', 'd'];
+/** Two pools of one domain. */
+export const POOLS = ['pool-a', 'pool-b'] as const;
+export const EDGES = ['edge-1', 'edge-2'];
+const EDGE_DEVICES = ['eth1', 'eth2'];
+
+type Action = (stage: Stage) => void | Promise<void>;
+
+function policyBody({ guests, random }: Stage): object {
+  const ids = guests.all.map(({ id }) => id);
+  const isPhysical = random.chance(0.25);
+  const destination = isPhysical ? random.pick(EDGES)! : random.pick(ids)!;
+  const sources = random.some(
+    ids.filter((id) => id !== destination),
+    3,
+  );
+  return { sources, destination, enabled: random.chance(0.9), ...(isPhysical && { vlanId: 100 + random.below(3) }) };
+}
+
+function writePolicy(stage: Stage): void {
+  const name = stage.random.pick(POLICY_NAMES)!;
+  send(stage.world, { method: 'put', path: 'policies/{name}', params: { name }, body: policyBody(stage) });
+}
+
+function patchPolicy(body: (stage: Stage) => object): Action {
+  return (stage) => {
+    const name = stage.random.pick(POLICY_NAMES)!;
+    send(stage.world, { method: 'patch', path: 'policies/{name}', params: { name }, body: body(stage) });
+  };
+}
+
+function deletePolicy({ world, random }: Stage): void {
+  send(world, { method: 'delete', path: 'policies/{name}', params: { name: random.pick(POLICY_NAMES)! } });
+}
+
+/** Declares an edge at a host. */
+export function declareEdge({ world, random }: Stage, id: string): void {
+  const edge = { node: random.pick(world.hosts)!.name, device: random.pick(EDGE_DEVICES)! };
+  send(world, { method: 'put', path: 'interfaces/{id}', params: { id }, body: { kind: 'edge', edge } });
+}
+
+function aGuest({ guests, random }: Stage, is: (guest: Guest) => unknown): Guest | undefined {
+  return random.pick(guests.all.filter((guest) => is(guest)));
+}
+
+function powered({ world, random }: Stage): Host | undefined {
+  return random.pick(world.hosts.filter((host) => host.powered));
+}
+
+function move(stage: Stage): void {
+  const { guests, random } = stage;
+  const isMoving = ({ target, origin }: Guest) => target || origin;
+  const moving = aGuest(stage, isMoving);
+  if (moving && random.chance(0.7)) {
+    if (moving.origin) {
+      guests.finish(moving);
+    } else if (random.chance(0.85)) {
+      guests.switchOver(moving);
+    } else {
+      guests.giveUp(moving);
+    }
+    return;
+  }
+  const guest = aGuest(stage, (one) => one.host && !isMoving(one));
+  const target = powered(stage);
+  if (guest && target) {
+    guests.begin(guest, target);
+  }
+}
+
+/** Ends all moves, so that each guest has one device. */
+export function endMoves({ guests }: Stage): void {
+  for (const guest of guests.all) {
+    guests.giveUp(guest);
+    guests.finish(guest);
+  }
+}
+
+function bootOrStop(stage: Stage): void {
+  const { guests, random } = stage;
+  const absent = aGuest(stage, ({ host }) => !host);
+  const host = powered(stage);
+  const guest = aGuest(stage, () => true);
+  if (absent && host) {
+    guests.boot(absent, host);
+  } else if (guest && random.chance(0.3)) {
+    guests.stop(guest);
+  }
+}
+
+function killAgent(stage: Stage): void {
+  const host = powered(stage);
+  if (host) {
+    stage.world.killAgent(host);
+    later(stage, () => stage.world.startAgent(host));
+  }
+}
+
+/** Something after a short or a long while. */
+function later({ world, random }: Stage, run: () => void): void {
+  const wait = random.chance(0.5) ? random.between(0, 50) : random.between(0, random.pick([1000, 8000, 40_000])!);
+  world.scheduler.after(wait, undefined, run);
+}
+
+async function losePower(stage: Stage): Promise<void> {
+  const { world, guests } = stage;
+  const host = powered(stage);
+  if (host) {
+    await world.losePower(host);
+    guests.lost(host);
+    later(stage, () => {
+      world.powerUp(host);
+      world.startAgent(host);
+    });
+  }
+}
+
+function killController(stage: Stage): void {
+  const { world, random } = stage;
+  // Often while it decides something.
+  if (random.chance(0.6)) {
+    writePolicy(stage);
+  }
+  world.scheduler.after(random.between(0, 60), undefined, () => {
+    world.killController(random.chance(0.3));
+    later(stage, () => world.startController());
+  });
+}
+
+function cut(stage: Stage): void {
+  const { world, random } = stage;
+  const { name } = random.pick(world.hosts)!;
+  world.network.cut(name, CONTROLLER);
+  world.note(name, 'is cut off from the controller');
+  later(stage, () => {
+    world.network.heal();
+    world.note('network', 'all reach each other');
+  });
+}
+
+function breakOne({ world, random }: Stage): void {
+  const { name } = random.pick(world.hosts)!;
+  world.note(name, 'loses its connection');
+  world.network.breakOne(random.chance(0.5) ? name : CONTROLLER);
+}
+
+function stall({ world, random }: Stage): void {
+  const processes = [world.controllerProcess, ...world.hosts.map(({ agent }) => agent)].filter((one) => one?.alive);
+  const process = random.pick(processes);
+  if (process) {
+    world.stall(process, random.chance(0.7) ? random.between(10, 2000) : random.between(2000, 20_000));
+  }
+}
+
+function setClock({ world, random }: Stage): void {
+  const name = random.pick([CONTROLLER, ...world.hosts.map((host) => host.name)])!;
+  world.setClock(name, random.between(-1, 1) * random.pick([500, 10_000, 600_000])!);
+}
+
+function deleteNode(stage: Stage): void {
+  const { world, random } = stage;
+  const { name } = random.pick(world.hosts)!;
+  const query = { dead: random.chance(0.7) ? 'true' : 'false' };
+  send(world, { method: 'delete', path: 'nodes/{name}', params: { name }, query });
+  later(stage, () => admit(stage, name));
+}
+
+function revokeNode(stage: Stage): void {
+  const { world, random } = stage;
+  const { name } = random.pick(world.hosts)!;
+  send(world, { method: 'post', path: 'nodes/{name}/revoke', params: { name } });
+  later(stage, () => admit(stage, name));
+}
+
+/** Registers a node if it is not, and lets its host join. */
+export function admit({ world }: Stage, name: string): void {
+  send(world, { method: 'put', path: 'nodes/{name}', params: { name }, body: { pool: poolOf(name) } });
+  world.scheduler.after(30, undefined, () => enrol(world, world.host(name)!));
+}
+
+function poolOf(name: string): string {
+  return POOLS[name === 'node-3' ? 1 : 0];
+}
+
+/** What operators and guests do, each as often as its number says. */
+const ACTS: readonly [weight: number, action: Action][] = [
+  [10, writePolicy],
+  [6, patchPolicy(() => ({ enabled: false }))],
+  [6, patchPolicy(() => ({ enabled: true }))],
+  [4, patchPolicy(({ random }) => ({ percent: 1 + random.below(100) }))],
+  [3, patchPolicy(({ random }) => ({ direction: random.pick(['all', 'inbound', 'outbound']) }))],
+  [5, patchPolicy(({ guests, random }) => ({ destination: random.pick(guests.all)!.id }))],
+  [6, deletePolicy],
+  [3, (stage) => declareEdge(stage, stage.random.pick(EDGES)!)],
+  [16, move],
+  [6, bootOrStop],
+];
+/** What breaks, likewise. */
+const FAULTS: readonly [weight: number, action: Action][] = [
+  [6, killAgent],
+  [2, losePower],
+  [5, killController],
+  [4, cut],
+  [5, breakOne],
+  [4, stall],
+  [1, setClock],
+  [2, deleteNode],
+  [1, revokeNode],
+];
+
+/** Does one thing, whichever the seed says. @param isCalm nothing breaks */
+export async function act(stage: Stage, isCalm: boolean): Promise<void> {
+  const actions = isCalm ? ACTS : [...ACTS, ...FAULTS];
+  let at = stage.random.below(actions.reduce((sum, [weight]) => sum + weight, 0));
+  for (const [weight, action] of actions) {
+    at -= weight;
+    if (at < 0) {
+      await action(stage);
+      return;
+    }
+  }
+}

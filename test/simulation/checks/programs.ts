@@ -1,0 +1,152 @@
+/** What agents are told and what they confirm: revisions grow, and what is confirmed is in force. */
+import type { DatapathState } from '@mirrorplane/agent/testing/control';
+import type { NodeProgram } from '@mirrorplane/contract';
+import type { Host } from '../world/host.ts';
+import type { Wiretap } from '../world/network.ts';
+import type { World } from '../world/world.ts';
+import { Violation } from './violation.ts';
+
+const PROGRAM = '{"type":"program"';
+const STATUS = '{"type":"status"';
+/** Milliseconds after a pause of a process for which its saves may be late. */
+const STALLED_MS = 2000;
+
+/** What a host has been told. */
+interface Told {
+  /** By revision, with what its kernel has then. */
+  signatures: Map<number, string>;
+  texts: Map<string, string>;
+  /** The highest confirmed revision. */
+  confirmed: number;
+}
+
+export class ProgramWatch implements Wiretap {
+  readonly #world: World;
+  readonly #told = new Map<string, Told>();
+  violation: Violation | undefined;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** The host has another disk: what it has confirmed counts no more. */
+  forget(host: Host): void {
+    this.#of(host.name).confirmed = 0;
+  }
+
+  received(from: string, to: string, text: string): void {
+    if (text.startsWith(PROGRAM)) {
+      this.#note(() => this.#program(from, to, text));
+    }
+  }
+
+  sent(from: string, to: string, text: string): void {
+    if (text.startsWith(STATUS)) {
+      const { appliedRevision } = JSON.parse(text) as { appliedRevision: number };
+      this.#world.trace.add(this.#world.scheduler.now, from, () => `confirms revision ${appliedRevision} to ${to}`);
+      this.#note(() => this.#confirms(this.#world.host(from)!, appliedRevision));
+    }
+  }
+
+  /** Another state is in force at a host. It must not be an older one than it has confirmed. */
+  inForce(host: Host): void {
+    const { confirmed } = this.#of(host.name);
+    const { state } = host.kernel;
+    const isEmpty = state.captures.length + state.deliveries.length + state.terminations.length === 0;
+    if (confirmed > 0 && !isEmpty && this.newestOf(host) < confirmed) {
+      this.violation ??= new Violation(
+        `${host.name} runs something older than revision ${confirmed}, which it has confirmed`,
+      );
+    }
+  }
+
+  #program(from: string, to: string, text: string): void {
+    const { program } = JSON.parse(text) as { program: NodeProgram };
+    const { revision } = program;
+    const told = this.#of(to);
+    this.#world.trace.add(this.#world.scheduler.now, to, () => `is told by ${from}: ${wordsOf(program)}`);
+    const { uid, generation } = this.#world.host(to)!.membership!;
+    const key = `${uid} ${generation} ${revision}`;
+    if ((told.texts.get(key) ?? text) !== text) {
+      throw new Violation(`${to} is told two programs with revision ${revision}`);
+    }
+    told.texts.set(key, text);
+    told.signatures.set(revision, signatureOf(program));
+    if (revision < told.confirmed) {
+      throw new Violation(`${to} is told revision ${revision} after it has confirmed ${told.confirmed}`);
+    }
+  }
+
+  #confirms(host: Host, revision: number): void {
+    const told = this.#of(host.name);
+    if (revision === 0 || !told.signatures.has(revision)) {
+      return; // nothing, or the empty program that an agent makes when it is dismissed
+    }
+    if (this.newestOf(host) < revision) {
+      throw new Violation(`${host.name} confirms revision ${revision}, and its kernel runs something else`);
+    }
+    const stored = JSON.parse(host.disk.readDurable('/agent/program.json') ?? '{"revision":0}') as NodeProgram;
+    if (stored.revision >= revision) {
+      told.confirmed = Math.max(told.confirmed, revision);
+    } else if (!this.#mayBeUnsaved(host)) {
+      throw new Violation(`${host.name} confirms revision ${revision}, and its disk has ${stored.revision}`);
+    }
+  }
+
+  /** The agent waits for a save for a second at most, and an agent without CPU for no time at all. */
+  #mayBeUnsaved({ agent }: Host): boolean {
+    const { now } = this.#world.scheduler;
+    return agent !== undefined && now - agent.stalledUntil < STALLED_MS && agent.stalledUntil > 0;
+  }
+
+  /** The newest program that the kernel of a host may run. */
+  newestOf(host: Host): number {
+    const signature = signatureOf(host.kernel.state);
+    const { signatures } = this.#of(host.name);
+    return Math.max(-1, ...[...signatures].flatMap(([revision, one]) => (one === signature ? [revision] : [])));
+  }
+
+  #of(name: string): Told {
+    const told = this.#told.get(name) ?? { signatures: new Map(), texts: new Map(), confirmed: 0 };
+    this.#told.set(name, told);
+    return told;
+  }
+
+  #note(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.violation ??= error as Violation;
+    }
+  }
+}
+
+type Parts = Pick<NodeProgram, 'deliveries' | 'terminations'> & {
+  captures: { id: string; policy: string; source: string }[];
+};
+
+/** What a program and the state of a kernel have in common. */
+export function signatureOf(of: NodeProgram | DatapathState): string {
+  const { captures, deliveries, terminations } = of as Parts;
+  const sorted = (texts: string[]) => [...new Set(texts)].sort().join();
+  return [
+    sorted(captures.map(({ policy, source }) => `${policy}/${source}`)),
+    sorted(
+      deliveries.map((one) => `${one.id} ${one.kind === 'erspan' ? `${one.address} ${numberOf(one)}` : one.kind}`),
+    ),
+    sorted(terminations.map((one) => `${one.id} ${one.address} ${numberOf(one)}`)),
+  ].join('; ');
+}
+
+function numberOf({ session, generation, secret }: { session: number; generation: number; secret?: number }): string {
+  return `${session}.${generation}.${secret}`;
+}
+
+function wordsOf({ revision, captures, deliveries, terminations }: NodeProgram): string {
+  const sent = deliveries.map((one) =>
+    one.kind === 'erspan' ? `${one.id} as ${numberOf(one)}` : `${one.id} at ${one.interface}`,
+  );
+  const received = terminations.map((one) => `${one.id} from ${one.node} as ${numberOf(one)} to ${one.delivery}`);
+  const taken = captures.map(({ id, delivery }) => `${id} to ${delivery}`);
+  return `revision ${revision}, captures [${taken.join()}], deliveries [${sent.join()}], terminations [${received.join()}]`;
+}

@@ -1,0 +1,101 @@
+/** Faults that are planted, to see that the simulation finds them. */
+import type { Patch } from './patch.ts';
+
+export interface Mutation {
+  name: string;
+  /** What is wrong then. */
+  about: string;
+  patches: readonly Patch[];
+}
+
+/** A mutation of one place. */
+function mutation(name: string, about: string, file: string, find: string, put: string): Mutation {
+  return { name, about, patches: [{ file, find, put }] };
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  mutation(
+    'number-freed-early',
+    'the next policy gets the session number that was freed last',
+    'planner/src/sessions.ts',
+    'this.given = n + 1;',
+    '',
+  ),
+  mutation(
+    'generation-kept',
+    'a session number that is used again has the generation that it had',
+    'planner/src/sessions.ts',
+    'Math.floor(n / MAX_SESSION) % (MAX_GENERATION + 1)',
+    '0',
+  ),
+  mutation(
+    'secret-kept',
+    'secrets that a host knows stay when it is cut off',
+    'planner/src/sessions.ts',
+    'before < cutOffs || ',
+    '',
+  ),
+  mutation(
+    'receiver-ends-first',
+    'a termination goes before its sender has confirmed that it sends no more',
+    'planner/src/staging.ts',
+    'inForce.get(end.node)?.connected === true && isUsed(end)',
+    'inForce.get(end.node)?.connected === true && !isUsed(end)',
+  ),
+  mutation(
+    'sender-begins-first',
+    'a sender begins before its receiver has confirmed the termination',
+    'planner/src/staging.ts',
+    'return receiver?.confirmed !== undefined &&',
+    'return receiver !== undefined ||',
+  ),
+  mutation(
+    'old-acknowledgement',
+    'an acknowledgement of an older revision counts for the newest',
+    'controller/src/planning/in-force.ts',
+    'const { connected = false, appliedRevision = -1 } = live.get(node) ?? {};',
+    'const connected = live.get(node)?.connected ?? false; const appliedRevision = all.at(-1)?.revision ?? -1;',
+  ),
+  mutation(
+    'confirmed-unsaved',
+    'a program is in force before it is on the disk',
+    'agent/src/current-program.ts',
+    'atMost(saved, SAVE_LIMIT_MS).then(',
+    'Promise.resolve().then(',
+  ),
+  mutation(
+    'standby-stays',
+    'a capture waits for its guest although the guest is there',
+    'agent/src/reconcile/reconcile.ts',
+    "if (guest !== 'absent' || reversed) {",
+    'if (guest === undefined || reversed) {',
+  ),
+  mutation(
+    'epoch-twice',
+    'counts that a restarted controller has saved are added once more',
+    'controller/src/reports/counter-totals.ts',
+    'totals.#epoch = saved.epoch;',
+    "totals.#epoch = '';",
+  ),
+  mutation(
+    'stale-write',
+    'a controller writes although another one has decided since',
+    'controller/src/store/decisions.ts',
+    'const compare = [{ key: GENERATION_KEY, modRevision: generation }];',
+    'const compare = generation < 0 ? [{ key: GENERATION_KEY, modRevision: generation }] : [];',
+  ),
+  mutation(
+    'old-connection-ends-new',
+    'the end of an old connection counts for the one that has replaced it',
+    'controller/src/sync/agent-sessions.ts',
+    'if (this.#sessions.get(node) === session) {',
+    'if (this.#sessions.has(node)) {',
+  ),
+  mutation(
+    'disabled-unconfirmed',
+    'a policy is said to be disabled before all nodes have confirmed it',
+    'planner/src/status.ts',
+    '    : endingReasons(policy, observation);',
+    '    : [];',
+  ),
+];

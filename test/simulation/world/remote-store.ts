@@ -1,0 +1,63 @@
+/**
+ * The store as a process has it: its requests and answers are under way for a while. What a process
+ * has asked for is carried out also if it is killed meanwhile, and even if another one has taken
+ * its place.
+ */
+import type { Store, StoreEvent, Watcher } from '@mirrorplane/controller/testing/control';
+import type { Process } from '../core/process.ts';
+import type { Random } from '../core/random.ts';
+import type { Scheduler } from '../core/scheduler.ts';
+import type { MemoryStore } from './memory-store.ts';
+
+/** The longest time that requests of a dead process are under way, milliseconds. */
+const LATE_MS = 2000;
+
+export interface RemoteStoreParts {
+  data: MemoryStore;
+  process: Process;
+  scheduler: Scheduler;
+  random: Random;
+  /** The longest delay of a request or an answer, milliseconds. 0: the store is within the process. */
+  delay: number;
+}
+
+export function remoteStore({ data, process, scheduler, random, delay }: RemoteStoreParts): Store {
+  const store = data.handle();
+  const lag = () => random.between(0, random.chance(0.05) ? 20 * delay : delay);
+  let busyUntil = 0;
+  const ask = <T>(work: () => Promise<T>): Promise<T> => {
+    if (delay === 0) {
+      return work();
+    }
+    return new Promise((resolve, reject) => {
+      const answer = (give: () => void) => scheduler.after(lag(), process, give);
+      const carryOut = () =>
+        work().then(
+          (value) => answer(() => resolve(value)),
+          (error: unknown) => answer(() => reject(error)),
+        );
+      scheduler.after(lag(), undefined, () => {
+        // What a dead process has asked for may come when another one has taken its place.
+        const late = !process.alive && random.chance(0.7) ? random.between(0, LATE_MS) : 0;
+        scheduler.after(late, undefined, carryOut);
+      });
+    });
+  };
+  const told = (watcher: Watcher): Watcher => ({
+    onBatch: (events: StoreEvent[], revision: number) => {
+      busyUntil = Math.max(busyUntil, scheduler.now + (delay === 0 ? 0 : lag()));
+      scheduler.after(busyUntil - scheduler.now, process, () => watcher.onBatch(events, revision));
+    },
+    onEnd: (error) => scheduler.after(0, process, () => watcher.onEnd(error)),
+  });
+  return {
+    get: (key) => ask(() => store.get(key)),
+    range: (prefix) => ask(() => store.range(prefix)),
+    txn: (transaction) => ask(() => store.txn(structuredClone(transaction))),
+    watch: (prefix, from, watcher) => ask(() => store.watch(prefix, from, told(watcher))),
+    raiseRevision: (revision) => ask(() => store.raiseRevision(revision)),
+    lease: (ttlMs) => ask(() => store.lease(ttlMs)),
+    state: () => ask(() => store.state()),
+    close: () => store.close(),
+  };
+}
