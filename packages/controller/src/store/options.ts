@@ -56,10 +56,11 @@ function together(...options: [name: string, value: string | undefined][]): void
   }
 }
 
-function members(text: string): string[] {
+/** May be given several times, as in a list of a settings file. */
+function members(text: string, before: string[] = []): string[] {
   const urls = text.split(',').map((url) => url.trim().replace(/\/$/, ''));
   if (!urls.every((url) => /^https?:\/\/[^/@]+$/.test(url) && URL.canParse(url))) {
     throw new InvalidArgumentError('write https://HOST:2379 for each member, divided by commas.');
   }
-  return urls;
+  return [...before, ...urls];
 }

@@ -5,8 +5,11 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test from 'node:test';
+import { openEtcdStore } from '../../src/store/etcd.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { Store } from '../../src/store/store.ts';
 import { temporaryFolder } from '../harness.ts';
+import { startEtcd } from './etcd-members.ts';
 
 const KILLS = 20;
 
@@ -23,8 +26,8 @@ function seeded(seed: number): () => number {
  * Lets a writer run until it acknowledged `count` transactions and a little more, kills it, returns
  * the last one.
  */
-async function runAndKill(file: string, count: number, moreMs: number): Promise<number> {
-  const writer = spawn(process.execPath, [path.join(import.meta.dirname, 'writer.ts'), file], {
+async function runAndKill(store: string, count: number, moreMs: number): Promise<number> {
+  const writer = spawn(process.execPath, [path.join(import.meta.dirname, 'writer.ts'), store], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
@@ -44,27 +47,50 @@ async function runAndKill(file: string, count: number, moreMs: number): Promise<
   return Number(acknowledged.at(-1));
 }
 
-test(`SQLite: after each of ${KILLS} kills every acknowledged transaction is there, and none is half done`, async (t) => {
-  const file = path.join(temporaryFolder(t), 'store.db');
+/**
+ * Kills writers, and checks the store after each one.
+ * @param store of the writer: a file, or the URL of a member of etcd
+ * @param check gets the revision of the store, and the number of the last transaction
+ */
+async function killWriters(
+  store: string,
+  kills: number,
+  open: () => Store | Promise<Store>,
+  check: (revision: number, last: number) => void,
+): Promise<void> {
   const random = seeded(20_24);
   let last = 0;
-  for (let kill = 0; kill < KILLS; kill++) {
-    const acknowledged = await runAndKill(file, 1 + Math.floor(random() * 40), random() * 8);
+  for (let kill = 0; kill < kills; kill++) {
+    const acknowledged = await runAndKill(store, 1 + Math.floor(random() * 40), random() * 8);
     assert.ok(acknowledged > last, 'the writer went on from where it was killed');
-    const store = openSqliteStore(file, { keepRevisions: 16 });
-    const entries = new Map((await store.range('')).entries.map(({ key, value }) => [key, value]));
-    const { revision } = await store.range('');
-    await store.close();
+    const opened = await open();
+    const { entries: all, revision } = await opened.range('');
+    await opened.close();
+    const entries = new Map(all.map(({ key, value }) => [key, value]));
     const [left, right] = [entries.get('left'), entries.get('right')] as [number, number];
     assert.equal(left, right, 'both keys of a transaction are of the same one');
     assert.ok(left >= acknowledged, `acknowledged ${acknowledged}, found ${left}`);
-    assert.equal(revision, left, 'a revision a transaction');
     for (let index = 1; index <= left; index++) {
       assert.ok(entries.has(`row/${index}`), `row ${index} of ${left} is lost`);
     }
+    check(revision, left);
+    last = left;
+  }
+}
+
+test(`SQLite: after each of ${KILLS} kills every acknowledged transaction is there, and none is half done`, async (t) => {
+  const file = path.join(temporaryFolder(t), 'store.db');
+  const open = () => openSqliteStore(file, { keepRevisions: 16 });
+  await killWriters(file, KILLS, open, (revision, last) => {
+    assert.equal(revision, last, 'a revision a transaction');
     const db = new DatabaseSync(file);
     assert.deepEqual({ ...db.prepare('PRAGMA integrity_check').get() }, { integrity_check: 'ok' });
     db.close();
-    last = left;
-  }
+  });
+});
+
+test('etcd: after each of 5 kills of the one that writes, the next one finds every acknowledged transaction whole', async (t) => {
+  const { endpoints } = await startEtcd(t, 1);
+  const open = () => openEtcdStore({ endpoints, leaseMs: 1000 });
+  await killWriters(endpoints[0]!, 5, open, (revision, last) => assert.ok(revision > last));
 });
