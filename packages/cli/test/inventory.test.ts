@@ -53,6 +53,33 @@ describe('the inventory', () => {
     }
   });
 
+  it('keeps what is not named where something is declared or created again', async () => {
+    const done = async (command: string) => {
+      const { code, stdout, stderr } = await cli(command);
+      assert.equal(code, 0, `${command}: ${stderr}`);
+      return stdout.trim();
+    };
+    const spec = async (id: string) => controller.json<Interface>('interface', 'show', id);
+    await done('interface declare keep/0 --kind vm --pool rack-1 --network dmz --name web --label tenant=blue tier=a');
+    await done('interface bind keep/0 --node node-1');
+    assert.equal(await done('interface declare keep/0 --kind vm'), 'interface keep/0 unchanged');
+    await done('interface declare keep/0 --kind vm --label tier=b');
+    const { network, name, labels, pool, boundTo } = await spec('keep/0');
+    assert.deepEqual([network, name, pool, boundTo], ['dmz', 'web', 'rack-1', 'node-1']);
+    assert.deepEqual(labels, { tenant: 'blue', tier: 'b' });
+    const edge = 'interface declare keep-edge --kind edge --node node-1 --device';
+    await done(`${edge} eth7 --allowed-vlans 5-7 --label tenant=blue`);
+    await done(`${edge} eth7 --name port`);
+    const kept = await spec('keep-edge');
+    assert.deepEqual([kept.name, kept.edge?.allowedVlans, kept.labels], ['port', [5, 6, 7], { tenant: 'blue' }]);
+    await done(`${edge} eth8`);
+    assert.equal((await spec('keep-edge')).edge?.allowedVlans, undefined, 'of another port');
+    await done('interface declare keep-edge --kind vm');
+    assert.deepEqual((await spec('keep-edge')).labels, { tenant: 'blue' }, 'also as another kind');
+    assert.equal(await done('domain create blue'), 'domain blue unchanged');
+    await done('interface delete keep/0 keep-edge');
+  });
+
   it('changes an edge by declaring it again, from device name to MAC address', async () => {
     const { code, stderr } = await cli('interface declare up-1 --kind edge --node node-1 --mac 02-00-00-00-00-AA');
     assert.equal(code, 0, stderr);

@@ -102,10 +102,16 @@ function addDeclare(noun: Command): void {
     .option('--pool <name>', 'vm and nfv: the resource pool where it will appear')
     .option('--name <text>', 'display name')
     .option('--network <text>', 'network of the interface')
-    .option('--label <key=value...>', 'labels, which scopes of grants can name, for example tenant=blue', collectLabels)
+    .option(
+      '--label <key=value...>',
+      'labels, which scopes of grants can name, for example tenant=blue; others stay',
+      collectLabels,
+    )
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (id: string, options: DeclareOptions, command: Command) => {
-      await putResource(contextOf(command), 'Interface', id, specFrom(options), options.dryRun, 'declared');
+      const named = specFrom(options);
+      const merge = (was: Record<string, unknown>) => mergedSpec(was, named);
+      await putResource(contextOf(command), 'Interface', id, merge, options.dryRun, 'declared');
     });
 }
 
@@ -151,6 +157,30 @@ async function putBinding(context: Context, id: string, node: string | undefined
   const answer = await context.client.request<Interface>('PUT', path, { body, dryRun, ifMatch: etag });
   const done = node === undefined ? `released from ${before.boundTo}` : `bound to ${node}`;
   show(context, withKind('Interface', answer.body), () => `interface ${id} ${dryRun ? 'would be ' : ''}${done}\n`);
+}
+
+/**
+ * A declaration with what was named now. Of an interface of another kind only what every kind has
+ * stays.
+ */
+function mergedSpec(was: Record<string, unknown>, named: Record<string, unknown>): object {
+  const { kind, name, network, labels, ...rest } = was;
+  const kept = { name, network, ...(kind === named.kind && rest) };
+  const allLabels = { ...(labels as object), ...(named.labels as object) };
+  return {
+    ...kept,
+    ...named,
+    ...(Object.keys(allLabels).length > 0 && { labels: allLabels }),
+    ...(named.edge !== undefined && { edge: mergedEdge(rest.edge as Edge | undefined, named.edge as Edge) }),
+  };
+}
+
+type Edge = NonNullable<Interface['edge']>;
+
+/** The VLAN IDs are those of the switch port, so they stay with the same device alone. */
+function mergedEdge(was: Edge | undefined, named: Edge): Edge {
+  const isSame = was?.node === named.node && was.device === named.device && was.mac === named.mac;
+  return isSame ? { ...named, allowedVlans: named.allowedVlans ?? was.allowedVlans } : named;
 }
 
 function specFrom(options: DeclareOptions): Record<string, unknown> {
