@@ -81,6 +81,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   POLICY_MANY: 'The policy is accepted. Many more policies work, but are hard to oversee.',
   POLICY_END_UNSEEN:
     'The policy waits for consent. What it names outside of the own scope is checked with the last consent. Until then nobody learns whether it exists.',
+  GRANT_UNMATCHED: 'The grant is accepted. Its scope names a resource pool, a network or a label that nothing has now.',
   LOOK_INVALID: 'The look breaks one or more rules. Each is listed with its code and field. Nothing is looked at.',
   LOOK_INTERFACE_NOT_FOUND: 'No agent sees the interface, and nobody has declared it.',
   LOOK_POLICY_NOT_FOUND: 'No policy has this name.',

@@ -192,6 +192,11 @@ export const CATALOGUE = {
     'The policy names interfaces that one may not read',
     'this is only a warning: check the ids with the owner, who consents or refuses',
   ),
+  GRANT_UNMATCHED: entry(
+    200,
+    'A grant names what is not there',
+    'this is only a warning: check the spelling, or create what it names',
+  ),
   // Looks
   LOOK_INVALID: entry(422, 'The look is refused', 'correct every listed field'),
   LOOK_INTERFACE_NOT_FOUND: entry(422, 'An interface does not exist', 'check the id with "mirrorplane interface list"'),

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { Grant, Right } from './access.ts';
 import { Name, Timestamp } from './names.ts';
+import { Warning } from './policy.ts';
 
 const CONTROL = /\p{Cc}/u;
 /** Grants of one user or token, at most. */
@@ -58,6 +59,10 @@ export const User = z
     createdBy: z.string(),
     lastSignInAt: Timestamp.optional(),
     revision: z.number().int(),
+    warnings: z
+      .array(Warning)
+      .optional()
+      .meta({ description: 'What its author should know of a change. Absent: nothing.' }),
   })
   .meta({ id: 'User' });
 export type User = z.infer<typeof User>;
@@ -143,7 +148,11 @@ export const ApiTokenCreate = z
 export type ApiTokenCreate = z.infer<typeof ApiTokenCreate>;
 
 export const ApiTokenCreated = z
-  .object({ token: z.string().meta({ description: 'The token. It is shown only here.' }), info: ApiTokenInfo })
+  .object({
+    token: z.string().meta({ description: 'The token. It is shown only here.' }),
+    info: ApiTokenInfo,
+    warnings: z.array(Warning).optional().meta({ description: 'What its author should know. Absent: nothing.' }),
+  })
   .meta({ id: 'ApiTokenCreated' });
 
 /** A login that waits for consent. */

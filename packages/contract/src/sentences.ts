@@ -162,6 +162,7 @@ export const RULE_SENTENCES: Sentences = {
   POLICY_MANY: ['there are {count} policies now: consider merging policies that share a destination'],
   POLICY_VLAN_MIRRORED: ['{text}'],
   POLICY_VLAN_SHARED: ['{text}'],
+  GRANT_UNMATCHED: ['there is no {what} now, so the grant allows nothing there'],
   POLICY_END_UNSEEN: [
     '{interfaces} cannot be read by you: check the spelling with the owner. With the last consent the policy is checked again',
   ],

@@ -49,16 +49,21 @@ export function addAuthCommands(program: Command): void {
 
   auth
     .command('who-can')
-    .description('ask who may do something with a thing that you may read')
+    .description('ask who may do something with a thing, or consent to a policy that waits')
     .addArgument(right())
     .argument('<object>', 'with what, as KIND/NAME: interface/web-1/0, policy/ids-all, node/node-1')
     .action(async (wanted: Right, object: string, _options: object, command: Command) => {
       const context = contextOf(command);
       const query = { right: wanted, object };
-      const { body } = await context.client.request<{ items: Holder[] }>('GET', '/access/who-can', { query });
+      const { body } = await context.client.request<{ items: Holder[]; partial: boolean }>('GET', '/access/who-can', {
+        query,
+      });
       const rows = body.items.map(({ kind, name, grants }) => [kind, name, grants.map(grantText).join(', ')]);
       const columns = [{ title: 'KIND' }, { title: 'NAME' }, { title: 'BY' }];
       show(context, body, () => renderTable(columns, rows, { color: context.color }));
+      if (body.partial) {
+        context.note('there may be others: you may not read all of it, so its owners are not named\n');
+      }
     });
 
   auth

@@ -8,6 +8,7 @@ import { addSort, type SortOptions, sorted } from '../list.ts';
 import { span } from '../options.ts';
 import { tokenTable } from '../output/people.ts';
 import { show } from '../output/render.ts';
+import { noteWarnings } from '../warnings.ts';
 
 interface CreateOptions {
   /** Seconds. */
@@ -48,6 +49,7 @@ export function addTokenCommands(program: Command): void {
       const { body } = await context.client.request<{ token: string }>('POST', '/tokens', {
         body: { name, expiresAt, grants: options.grant },
       });
+      noteWarnings(context, body);
       show(context, body, () => `${body.token}\n`);
     });
 

@@ -7,6 +7,7 @@ import { collectGrants } from '../grants.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
 import { userFields, userTable } from '../output/people.ts';
 import { show } from '../output/render.ts';
+import { noteWarnings } from '../warnings.ts';
 
 const GRANT = '--grant <grant>';
 const GRANT_TEXT = 'role, or role in a scope, as in operator:pool=east,west; may be repeated';
@@ -51,7 +52,11 @@ export function addUserCommands(program: Command): void {
     .action(async (name: string, options: SpecOptions, command: Command) => {
       const context = contextOf(command);
       const { grant: grants = [], displayName } = options;
-      await context.client.request('PUT', pathOf(name), { body: { grants, displayName }, ifNoneMatch: true });
+      const { body } = await context.client.request<User>('PUT', pathOf(name), {
+        body: { grants, displayName },
+        ifNoneMatch: true,
+      });
+      noteWarnings(context, body);
       await printPassword(context, name);
     });
 
@@ -105,10 +110,11 @@ async function printPassword(context: Context, name: string): Promise<void> {
 }
 
 async function change(
-  { client, print }: Context,
+  context: Context,
   name: string,
   options: SpecOptions & { disable?: boolean; enable?: boolean },
 ): Promise<void> {
+  const { client, print } = context;
   const { grant, displayName, disable, enable } = options;
   if (disable && enable) {
     throw new CliError('usage', 'give either --disable or --enable');
@@ -119,6 +125,7 @@ async function change(
     displayName: displayName ?? user.displayName,
     disabled: disable ? true : enable ? false : user.disabled,
   };
-  await client.request('PUT', pathOf(name), { body, ifMatch: etag });
+  const answer = await client.request<User>('PUT', pathOf(name), { body, ifMatch: etag });
+  noteWarnings(context, answer.body);
   print(`user ${name} changed\n`);
 }

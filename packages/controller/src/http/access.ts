@@ -1,13 +1,12 @@
 /** /api/v1/access: roles, and who may do what. */
-import { AccessSettings, Grant, Right, ROLE_NAMES, ROLES, Role, rightsOf } from '@mirrorplane/contract';
+import { AccessSettings, Right, ROLE_NAMES, ROLES, Role, rightsOf } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { type Judge, THINGS, type Thing } from '../access/judge.ts';
 import { ACCESS, accessSettings } from '../access/settings.ts';
-import type { Services } from '../services.ts';
 import { keyOf } from '../store/view.ts';
-import { judgeOf, require } from './judges.ts';
 import { MutationQuery, mutate } from './mutation.ts';
 import { type Route, route } from './route.ts';
+import { WhoCan, whoCan } from './who-can.ts';
 
 const path = '/api/v1/access';
 const tag = 'access';
@@ -62,51 +61,6 @@ function answerOf(judge: Judge, { right, object }: z.output<typeof Question>, ri
 
 const SETTINGS = `${path}/settings`;
 
-const Holder = z
-  .object({
-    kind: z.enum(['user', 'token']),
-    name: z.string().meta({ description: 'Name of the user, or of the API token.' }),
-    grants: z.array(Grant).meta({ description: 'The grants that give the right.' }),
-  })
-  .meta({ id: 'Holder' });
-type Holder = z.infer<typeof Holder>;
-
-/** Users that are not disabled, and tokens that are valid, with their grants. */
-function* holders({ view, people }: Services): Generator<Holder> {
-  for (const { name, grants } of people.files.all()) {
-    yield { kind: 'token', name, grants: [...grants] };
-  }
-  for (const { value } of view.all('users').values()) {
-    if (!value.disabled) {
-      yield { kind: 'user', name: value.name, grants: [...value.grants] };
-    }
-  }
-  for (const { value } of view.all('apiTokens').values()) {
-    // A token of a login has what its user has.
-    if (value.source !== 'login' && people.credentials.isTokenValid(value)) {
-      yield { kind: 'token', name: value.name, grants: [...value.grants] };
-    }
-  }
-}
-
-/**
- * Who may do something, with the grants that allow it: each that allows it alone, or without which
- * the others do not. Other grants of theirs are not told.
- */
-function whoCan(services: Services, right: Right, { kind, name }: { kind: Thing; name: string }): Holder[] {
-  const all = [...holders(services)].flatMap((holder): Holder[] => {
-    const suffice = (grants: Grant[]) => judgeOf(grants, services).may(right, kind, name);
-    if (!suffice(holder.grants)) {
-      return [];
-    }
-    const grants = holder.grants.filter((one) => {
-      return suffice([one]) || !suffice(holder.grants.filter((other) => other !== one));
-    });
-    return [{ ...holder, grants }];
-  });
-  return all.sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
 export const accessRoutes: Route[] = [
   route({
     method: 'get',
@@ -139,16 +93,10 @@ export const accessRoutes: Route[] = [
     tag,
     needs: 'read',
     about: 'handler',
-    summary: 'Ask who may do something with a thing that one may read',
+    summary: 'Ask who may do something with a thing, or consent to a policy that waits',
     query: Question.extend({ object: ThingText }),
-    refuses: ['FORBIDDEN'],
-    responses: [
-      { status: 200, description: 'Users and API tokens by name.', schema: z.object({ items: z.array(Holder) }) },
-    ],
-    handle: ({ query: { right, object }, judge, services }) => {
-      require(judge, 'read', object.kind, object.name);
-      return { body: { items: whoCan(services, right, object) } };
-    },
+    responses: [{ status: 200, description: 'Users and API tokens by name.', schema: WhoCan }],
+    handle: ({ query: { right, object }, judge, services }) => ({ body: whoCan(right, object, { judge, services }) }),
   }),
   route({
     method: 'get',

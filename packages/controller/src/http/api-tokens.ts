@@ -11,6 +11,7 @@ import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import type { ApiTokenRecord } from '../store/records.ts';
 import { keyOf, type View } from '../store/view.ts';
+import { grantWarnings } from './judges.ts';
 import type { ListSpec } from './list-spec.ts';
 import { addressOf, type Change, found, MutationQuery, mutate } from './mutation.ts';
 import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
@@ -132,7 +133,11 @@ const create = route({
         key,
         status: 201,
         hasRevision: false,
-        body: () => ({ token: query.dryRun === 'true' ? '' : secret, info: tokenInfo(value, undefined) }),
+        body: () => ({
+          token: query.dryRun === 'true' ? '' : secret,
+          info: tokenInfo(value, undefined),
+          ...grantWarnings(body.grants ?? [], call),
+        }),
       };
     });
   },

@@ -1,7 +1,8 @@
 /** Makes the judge of a request from the services. */
-import type { Grant, Right } from '@mirrorplane/contract';
+import type { Grant, Right, Warning } from '@mirrorplane/contract';
 import { Judge, type Thing, type Things } from '../access/judge.ts';
 import { forbidden } from '../access/refusal.ts';
+import { unmatchedGrants } from '../access/unmatched.ts';
 import type { Services } from '../services.ts';
 
 /** What the controller knows of things. */
@@ -34,4 +35,17 @@ export function require(judge: Judge, right: Right, thing: Thing, name: string):
   if (!judge.may(right, thing, name)) {
     throw forbidden(right, `${thing}/${name}`);
   }
+}
+
+/**
+ * What the author of grants should know: what they name that is not there. Nobody is told who may not
+ * read everything.
+ */
+export function grantWarnings(
+  grants: readonly Grant[],
+  { services: { view, inventory }, judge }: { services: Services; judge: Judge },
+): { warnings?: Warning[] } {
+  const known = { pools: new Set(view.all('pools').keys()), interfaces: inventory.now().interfaces };
+  const warnings = judge.everywhere('read') ? unmatchedGrants(grants, known) : [];
+  return warnings.length > 0 ? { warnings } : {};
 }

@@ -7,6 +7,7 @@ import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { UserRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import { keyOf, type Stored, type View } from '../store/view.ts';
+import { grantWarnings } from './judges.ts';
 import type { ListSpec } from './list-spec.ts';
 import { type Change, checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
@@ -160,7 +161,7 @@ export const userRoutes: Route[] = [
           revision: stored?.revision ?? 0,
           status: stored ? 200 : 201,
           ...(!stored && { location: `${path}/${encodeURIComponent(name)}` }),
-          body: (revision) => userInfo({ value: user, revision }, view),
+          body: (revision) => ({ ...userInfo({ value: user, revision }, view), ...grantWarnings(user.grants, call) }),
         };
       };
       return people.changing(name, () => mutate(call, 'replace', `users/${name}`, change));

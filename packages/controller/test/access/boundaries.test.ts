@@ -5,7 +5,7 @@ import { until } from '@mirrorplane/base';
 import { allows, Grant, type Role, type Scope } from '@mirrorplane/contract';
 import { covers } from '../../src/people/covers.ts';
 import { Bench, type Reply, vmDevice } from '../harness.ts';
-import { peopleOf } from './people.ts';
+import { type Person, peopleOf } from './people.ts';
 
 const API = '/api/v1';
 const POLICIES = `${API}/policies`;
@@ -171,4 +171,55 @@ test('who-can tells the grants for the object, and no others', async (t) => {
   await bench.must('PUT', `${API}/users/carol`, { grants: [own, { role: 'viewer', scope: of('merger') }] });
   const { body } = await red('GET', `${API}/access/who-can?right=read&object=interface/red-1/0`);
   assert.deepEqual(body.items.find(({ name }: { name: string }) => name === 'carol').grants, [own]);
+});
+
+test('who-can names who can consent, and of what one may not read only those with the right everywhere', async (t) => {
+  const { bench, red, blue } = await tenants(t);
+  await peopleOf(bench, { all: grant('operator') });
+  const who = async (person: Person, right: string, object: string) => {
+    const { status, body, text } = await person('GET', `${API}/access/who-can?right=${right}&object=${object}`);
+    assert.equal(status, 200, text);
+    return [body.partial, ...body.items.map(({ name }: { name: string }) => name)];
+  };
+  const everywhere = ['admin', 'admin', 'of-all'];
+  // A foreign interface, and one that does not exist, have the same answer.
+  for (const id of ['blue-1/0', 'nothing/0']) {
+    assert.deepEqual(await who(red, 'mirror', `interface/${id}`), [true, ...everywhere], id);
+    const made = await red('POST', POLICIES, { ...TAP, sources: ['red-2/0', id] });
+    assert.equal(made.status, 201, made.text);
+    assert.deepEqual(await who(red, 'mirror', 'policy/tap'), [true, ...everywhere], id);
+    assert.equal((await red('DELETE', `${POLICIES}/tap`)).status, 204);
+  }
+  assert.deepEqual(await who(red, 'mirror', 'policy/none'), [true, ...everywhere]);
+  await red('POST', POLICIES, TAP);
+  assert.deepEqual(await who(blue, 'mirror', 'policy/tap'), [false, ...everywhere, 'of-blue']);
+  assert.deepEqual(await who(blue, 'mirror', 'interface/blue-1/0'), [false, ...everywhere, 'of-blue']);
+  // By the four-eyes rule, another one than its author.
+  await bench.must('PUT', `${API}/access/settings`, { fourEyes: true });
+  await bench.must('POST', POLICIES, { name: 'eyes', sources: ['red-2/0'], destination: 'red-1/0' });
+  const others = await who(red, 'policy', 'policy/eyes');
+  assert.ok(others.includes('of-all') && !others.includes('admin'), String(others));
+});
+
+test('grants for what is not there have a warning, which tells nothing to who may not read everything', async (t) => {
+  const { bench, red } = await tenants(t);
+  const scope = { pools: ['east', 'esat'], networks: ['dmz'], labels: { tenant: 'red', team: 'x' } };
+  const { warnings } = await bench.must('PUT', `${API}/users/carol`, { grants: [{ role: 'viewer', scope }] });
+  assert.deepEqual(
+    warnings.map(({ code, message }: { code: string; message: string }) => `${code} ${message.split(' now')[0]}`),
+    [
+      'GRANT_UNMATCHED there is no resource pool "esat"',
+      'GRANT_UNMATCHED there is no interface in network "dmz"',
+      'GRANT_UNMATCHED there is no interface with the label team=x',
+    ],
+  );
+  const fine = await bench.must('PUT', `${API}/users/dora`, { grants: grant('viewer', of('red')) });
+  assert.equal(fine.warnings, undefined);
+  const token = await bench.must('POST', `${API}/tokens`, {
+    name: 'ci',
+    expiresAt: 'never',
+    grants: [{ role: 'viewer', scope }],
+  });
+  assert.equal(token.warnings.length, 3);
+  assert.equal((await red('GET', `${API}/users`)).status, 403);
 });
