@@ -72,6 +72,12 @@ test('a policy of two owners waits, is seen by who can consent, and is in force 
     await make(east, { name: 'tap', sources: ['web/0'], destination: 'tool/0' });
     await east.getByText('waits for approval', { exact: true }).waitFor();
     const approve = east.getByRole('button', { name: 'Approve' });
+    await east.setViewportSize({ width: 1280, height: 500 });
+    const isCut = await east
+      .getByRole('alert')
+      .filter({ has: approve })
+      .evaluate(({ scrollHeight, clientHeight }) => scrollHeight > clientHeight + 1);
+    assert.ok(!isCut, 'the panel of the consent is seen as a whole');
     await east
       .getByText('None of the missing consent is yours to give', { exact: false })
       .first()

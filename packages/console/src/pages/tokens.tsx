@@ -67,14 +67,14 @@ const COLUMNS: readonly Column<ApiToken>[] = [
   {
     key: 'ends',
     header: t.ends,
-    width: '170px',
+    width: '190px',
     sort: 'expiresAt',
     cell: ({ expiresAt }) => (expiresAt === undefined ? t.never : dateTime(expiresAt)),
   },
   {
     key: 'used',
     header: t.lastUsed,
-    width: '170px',
+    width: '190px',
     sort: 'lastUsedAt',
     cell: ({ lastUsedAt }) => (lastUsedAt === undefined ? null : dateTime(lastUsedAt)),
   },

@@ -108,7 +108,7 @@ const COLUMNS: readonly Column<User>[] = [
   {
     key: 'lastSignIn',
     header: t.lastSignIn,
-    width: '170px',
+    width: '190px',
     sort: 'lastSignInAt',
     cell: ({ lastSignInAt }) => (lastSignInAt === undefined ? null : dateTime(lastSignInAt)),
   },

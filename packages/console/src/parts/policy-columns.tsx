@@ -38,11 +38,11 @@ export const POLICY_COLUMNS: readonly Column<PolicySummary>[] = [
       </>
     ),
   },
-  { key: 'type', header: t.type, width: 'minmax(120px,1fr)', sort: 'type', cell: ({ type }) => text.types[type] },
+  { key: 'type', header: t.type, width: 'minmax(96px,1fr)', sort: 'type', cell: ({ type }) => text.types[type] },
   {
     key: 'state',
     header: t.state,
-    width: 'minmax(92px,1fr)',
+    width: 'minmax(144px,1fr)',
     sort: 'state',
     cell: ({ name, state, reasons }) => (
       <WithReasons reasons={reasons} label={t.stateReasons(name)}>
