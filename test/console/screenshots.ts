@@ -2,9 +2,11 @@
  * `make screenshots`: the pages of the console with live data of a lab, light and dark, into
  * docs/img. Names of pictures as arguments: only these.
  */
+import assert from 'node:assert/strict';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
+import type { Role } from '@mirrorplane/contract';
 import { createLab, type Lab } from '@mirrorplane/lab';
 import type { Page } from 'playwright-core';
 import { ROOT } from '../../packaging/paths.ts';
@@ -51,6 +53,10 @@ const PICTURES: Picture[] = [
   { name: 'packets', path: '/packets', shows: 'Internet Control Message Protocol', prepare: lookAtPackets },
   { name: 'events', path: '/events', shows: 'policyCreated' },
   { name: 'audit', path: '/audit', shows: 'policies/' },
+  { name: 'consent', path: '/policies/tap-firewall', shows: 'Needs the right "mirror"' },
+  { name: 'users', path: '/users', shows: 'operator:pool=pool-b' },
+  { name: 'tokens', path: '/tokens', shows: 'nightly-report' },
+  { name: 'account', path: '/account', shows: 'Grants' },
 ];
 
 /** A finding of a rule that drops, with packets that it has lost. */
@@ -89,11 +95,35 @@ async function prepare(lab: Lab): Promise<void> {
   ] as const) {
     lab.spawn(from, ['ping', '-q', '-i', '0.02', lab.address(to)], { stdio: 'ignore' });
   }
+  await preparePeople(lab);
   await activeEventually(lab, 'ids-web');
   await testPolicy(lab);
   await until('copies', async () => (await policyStatus(lab, 'ids-web')).totals.copied.packets > 500, {
     limitMs: 60_000,
   });
+}
+
+/** Users and tokens; and a policy of somebody who may have another pool's interfaces mirrored by consent alone. */
+async function preparePeople(lab: Lab): Promise<void> {
+  const people: [name: string, displayName: string, role: Role, pool?: string][] = [
+    ['anna', 'Anna Berg', 'operator', 'pool-b'],
+    ['bo', 'Bo Lind', 'observer', 'pool-a'],
+    ['carla', 'Carla Sousa', 'auditor'],
+  ];
+  for (const [name, displayName, role, pool] of people) {
+    const grants = [{ role, ...(pool && { scope: { pools: [pool] } }) }];
+    await lab.api('PUT', `/api/v1/users/${name}`, { displayName, grants });
+  }
+  const expiresAt = new Date(Date.now() + 90 * 24 * 3_600_000).toISOString();
+  await lab.api('POST', '/api/v1/tokens', { name: 'nightly-report', grants: [{ role: 'viewer' }], expiresAt });
+  const grants = [{ role: 'operator', scope: { pools: ['pool-b'] } }];
+  const { body } = await lab.api('POST', '/api/v1/tokens', { name: 'team-b', grants, expiresAt });
+  const answer = await fetch(`http://127.0.0.1:${lab.state.apiPort}/api/v1/policies`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${(body as { token: string }).token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'tap-firewall', sources: ['fw-1/0'], destination: 'mon-3/0' }),
+  });
+  assert.equal(answer.status, 201, await answer.text());
 }
 
 /** A test of a policy whose full frames are cut, because the underlay has no room for them. */
