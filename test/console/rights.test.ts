@@ -47,6 +47,7 @@ test('a viewer sees what one may not do in grey, with the right that is missing'
     await page.keyboard.press('Enter');
     assert.equal(new URL(page.url()).pathname, '/');
     await create.blur();
+    await page.getByRole('tooltip').waitFor({ state: 'detached' });
     const [disabled, reason] = await saidOf(page, page.getByRole('link', { name: 'Users' }));
     assert.deepEqual([disabled, reason.includes('the right "access", which these roles have: admin')], ['true', true]);
     assert.deepEqual(await axeViolations(page), []);
