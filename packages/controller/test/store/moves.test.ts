@@ -6,6 +6,7 @@ import test, { type TestContext } from 'node:test';
 import { parseJoinToken } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
 import { type ControllerOptions, startController } from '../../src/index.ts';
+import { writeBackup } from '../../src/store/backup/backup-file.ts';
 import { storeCommands } from '../../src/store/backup/commands.ts';
 import { verdictOf } from '../audit-log.ts';
 import { Bench, certificateRequest, temporaryFolder } from '../harness.ts';
@@ -181,4 +182,22 @@ test('a backup that is cut short, damaged, or none at all is refused, and nothin
     );
   }
   assert.deepEqual(readdirSync(other), []);
+});
+
+test('a backup that somebody made to write elsewhere is refused, and nothing is written', async (t) => {
+  const folder = temporaryFolder(t);
+  const data = path.join(folder, 'data');
+  const head = { version: '0.1.0', madeAt: new Date().toISOString(), revision: 1 };
+  for (const name of ['../x-token', '/x-token', 'counters/a.json/../../../x', 'counters/../../x.json', 'store.db']) {
+    const file = path.join(folder, 'backup');
+    await writeBackup(
+      file,
+      head,
+      (async function* () {
+        yield { file: name, content: '' };
+      })(),
+    );
+    await assert.rejects(run('restore', file, '--data', data), /which is none of a controller/, name);
+  }
+  assert.deepEqual(readdirSync(folder), ['backup']);
 });

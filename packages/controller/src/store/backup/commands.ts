@@ -9,7 +9,7 @@ import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../options.ts
 import { FILLING_KEY } from '../records.ts';
 import type { Store } from '../store.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
-import { DataWriter, dataFiles, dataLines } from './data-files.ts';
+import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
 
 interface Arguments extends StoreOptions {
   data: string;
@@ -112,6 +112,8 @@ async function checkBackup(file: string): Promise<Contents & { madeAt: string }>
       head = line;
     } else if ('key' in line) {
       entries.push(line);
+    } else if (!isDataFile(line.file)) {
+      throw new Error(`${file} has a file "${line.file}", which is none of a controller`);
     }
   }
   return { entries, revision: head!.revision, madeAt: head!.madeAt };

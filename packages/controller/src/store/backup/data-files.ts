@@ -8,19 +8,21 @@ import type { BackupLine } from './backup-file.ts';
  * Not in a backup: the store, whose entries are; sessions, which may have been ended since; the
  * first password; sockets and drafts.
  */
-const FILES = /^(ca|next-ca|api)[.](key|crt)$|^former-ca[.]crt$|^(audit|events)[.]log([.]\d+)?$|-token$/;
-const FOLDERS = ['counters'];
+const FILES = /^(ca|next-ca|api)[.](key|crt)$|^former-ca[.]crt$|^(audit|events)[.]log([.]\d+)?$|^[a-z]+-token$/;
+const FOLDER = 'counters';
+const FILES_OF_FOLDER = /^counters\/[\w.%-]+[.]json$/;
 /** Bytes of a file in one line. */
 const PIECE = 768 * 1024;
 
 /** Paths of these files below the folder, sorted. */
 export function dataFiles(data: string): string[] {
-  const within = FOLDERS.flatMap((folder) =>
-    namesIn(path.join(data, folder))
-      .filter((name) => name.endsWith('.json'))
-      .map((name) => `${folder}/${name}`),
-  );
-  return [...namesIn(data).filter((name) => FILES.test(name)), ...within].sort();
+  const within = namesIn(path.join(data, FOLDER)).map((name) => `${FOLDER}/${name}`);
+  return [...namesIn(data), ...within].filter(isDataFile).sort();
+}
+
+/** Whether a backup may have this file. No such name leads out of the data directory. */
+export function isDataFile(name: string): boolean {
+  return FILES.test(name) || FILES_OF_FOLDER.test(name);
 }
 
 function namesIn(folder: string): string[] {
@@ -99,12 +101,8 @@ export class DataWriter {
     }
   }
 
-  /** Appends a piece to a file. @throws Error if no backup has such a file */
+  /** Appends a piece to a file. @param name one for which `isDataFile` holds */
   async write(name: string, content: string): Promise<void> {
-    const [folder, rest] = name.split('/');
-    if (!FILES.test(name) && !(FOLDERS.includes(folder!) && /^[\w.%-]+[.]json$/.test(rest ?? ''))) {
-      throw new Error(`the backup has a file "${name}", which is none of a controller`);
-    }
     if (this.#current?.name !== name) {
       await this.close();
       const file = path.join(this.#data, name);
