@@ -127,12 +127,7 @@ export class ControllerProcess {
   }
 
   usage(): Usage {
-    const pid = this.#child!.pid!;
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const bytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
-    const cpu = (Number(fields[11]) + Number(fields[12])) / USER_HZ;
-    return { cpu, memory: bytes('VmRSS'), mostMemory: bytes('VmHWM') };
+    return usageOf(this.#child!.pid!);
   }
 
   traffic(): Traffic {
@@ -142,4 +137,13 @@ export class ControllerProcess {
       [...text.matchAll(new RegExp(`${name}:(\\d+)`, 'g'))].reduce((all, [, bytes]) => all + Number(bytes), 0);
     return { sent: sum('bytes_sent'), received: sum('bytes_received') };
   }
+}
+
+/** What a process has used so far. */
+export function usageOf(pid: number): Usage {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const bytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
+  const cpu = (Number(fields[11]) + Number(fields[12])) / USER_HZ;
+  return { cpu, memory: bytes('VmRSS'), mostMemory: bytes('VmHWM') };
 }

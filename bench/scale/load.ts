@@ -36,7 +36,8 @@ export class Load {
   readonly #fleet: Fleet;
   readonly #size: Size;
   readonly #moving: number;
-  readonly #times: LoadTimes = { edits: [], shown: [], lists: [], searches: [], moves: 0 };
+  /** What has been measured so far. */
+  readonly times: LoadTimes = { edits: [], shown: [], lists: [], searches: [], moves: 0 };
   /** Where interfaces are that have left their first node. */
   readonly #places = new Map<string, number>();
   /** The last move that nobody follows, and when its guest has left the first node. */
@@ -53,10 +54,9 @@ export class Load {
   }
 
   /** Puts the load on the cluster. @param ms how long */
-  async run(ms: number): Promise<LoadTimes> {
+  async run(ms: number): Promise<void> {
     this.#ends = performance.now() + ms;
     await Promise.all([this.#move(), this.#edit(), this.#read(), this.#follow()]);
-    return this.#times;
   }
 
   get #isOver(): boolean {
@@ -78,7 +78,7 @@ export class Load {
   /** The interfaces move in turn, of one node after the other. */
   #moveOne(): void {
     const { nodes, interfaces } = this.#size;
-    const turn = this.#times.moves++;
+    const turn = this.times.moves++;
     const home = (turn % nodes) + 1;
     const id = sourceId(home, (Math.floor(turn / nodes) % interfaces) + 1);
     const from = this.#places.get(id) ?? home;
@@ -101,7 +101,7 @@ export class Load {
       const began = now();
       await this.#controller.api('PATCH', `/api/v1/policies/${policyName(node)}`, { percent });
       const at = await untilOrNever(() => this.#fleet.acknowledgedAt(policyUid(node), threshold));
-      this.#times.edits.push(at === undefined ? LIMIT_MS : at - began);
+      this.times.edits.push(at === undefined ? LIMIT_MS : at - began);
       await sleep(PAUSE_MS.edit);
     }
   }
@@ -120,7 +120,7 @@ export class Load {
         const { home } = await this.#controller.api<{ home?: string }>('GET', path);
         return home === nodeName(move.node) ? now() : undefined;
       });
-      this.#times.shown.push(shown === undefined ? LIMIT_MS : Math.max(0, shown - move.at));
+      this.times.shown.push(shown === undefined ? LIMIT_MS : Math.max(0, shown - move.at));
     }
   }
 
@@ -130,7 +130,7 @@ export class Load {
       const began = performance.now();
       await this.#controller.api('GET', path);
       const ms = performance.now() - began;
-      (kind === 'list' ? this.#times.lists : this.#times.searches).push(ms);
+      (kind === 'list' ? this.times.lists : this.times.searches).push(ms);
       await sleep(PAUSE_MS.read);
     }
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
-import { ControllerProcess } from './controller-process.ts';
+import { ControllerProcess, usageOf } from './controller-process.ts';
 import { fillStore } from './fill.ts';
 import { Fleet, pools } from './fleet.ts';
 import { Load } from './load.ts';
@@ -58,57 +58,85 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
   }
 }
 
-async function steps(
-  { size, seconds, moving = 0.01, limitMs, say }: MeasureOptions,
-  controller: ControllerProcess,
-  fleet: Fleet,
-  rows: ScaleRow[],
-): Promise<void> {
-  const { nodes } = size;
-  const add = (name: string, unit: string, ...values: number[]) => rows.push(scaleRow(nodes, name, unit, values));
+/** What the steps share. */
+interface Run extends MeasureOptions {
+  controller: ControllerProcess;
+  fleet: Fleet;
+  /** Adds a row. */
+  add: (name: string, unit: string, ...values: number[]) => void;
+}
+
+async function steps(options: MeasureOptions, controller: ControllerProcess, fleet: Fleet, rows: ScaleRow[]) {
+  const { nodes } = options.size;
+  const add = (name: string, unit: string, ...values: number[]) => {
+    rows.push(scaleRow(nodes, name, unit, values));
+  };
+  const run: Run = { ...options, controller, fleet, add };
+  await connect(run);
+  await putLoad(run, await rest(run));
+  await restart(run);
+}
+
+async function connect({ size: { nodes }, controller, fleet, limitMs, say, add }: Run): Promise<void> {
   await fleet.joined(limitMs);
   say(`${nodes} nodes have joined, and connect`);
   const began = performance.now();
   fleet.connect();
   await allBack(controller, fleet, nodes, limitMs);
   add('connect/all nodes capture', 's', (performance.now() - began) / 1000);
+}
 
+/** @returns bytes a second to all agents */
+async function rest({ size: { nodes }, seconds, controller, say, add }: Run): Promise<number> {
   say(`rest for ${seconds.rest} s`);
-  const rest = await used(controller, () => sleep(seconds.rest * 1000));
-  const perAgent = nodes * rest.seconds;
-  add('rest/CPU of the controller per agent', 'ms/s', (rest.cpu * 1000) / perAgent);
-  add('rest/bytes from each agent', 'B/s', rest.received / perAgent);
-  add('rest/bytes to each agent', 'B/s', rest.sent / perAgent);
+  const spent = await used(controller, () => sleep(seconds.rest * 1000));
+  const perAgent = nodes * spent.seconds;
+  add('rest/CPU of the controller per agent', 'ms/s', (spent.cpu * 1000) / perAgent);
+  add('rest/bytes from each agent', 'B/s', spent.received / perAgent);
+  add('rest/bytes to each agent', 'B/s', spent.sent / perAgent);
+  return spent.sent / spent.seconds;
+}
 
+/** @param atRest bytes a second to all agents without load */
+async function putLoad(run: Run, atRest: number): Promise<void> {
+  const { size, seconds, moving = 0.01, controller, fleet, say, add } = run;
+  const { nodes } = size;
   say(`load for ${seconds.load} s`);
   const load = new Load(controller, fleet, size, moving);
-  const times = { result: undefined as Awaited<ReturnType<Load['run']>> | undefined };
-  const busy = await used(controller, async () => {
-    times.result = await load.run(seconds.load * 1000);
-  });
-  const { edits, shown, lists, searches, moves } = times.result!;
+  const before = fleetUsage(fleet);
+  const spent = await used(controller, () => load.run(seconds.load * 1000));
+  const { edits, shown, lists, searches, moves } = load.times;
   add('edit/last agent acknowledged', 'ms', ...edits);
   add('move/captured on the new node', 'ms', ...fleet.moves);
   add('move/shown by the controller', 'ms', ...shown);
   add('read/list', 'ms', ...lists);
   add('read/search', 'ms', ...searches);
-  add('load/CPU of the controller per agent', 'ms/s', (busy.cpu * 1000) / (nodes * busy.seconds));
-  const changes = edits.length + moves;
-  add(
-    'load/bytes to agents per change',
-    'kB',
-    (busy.sent - (rest.sent / rest.seconds) * busy.seconds) / changes / 1000,
-  );
+  const bytes = spent.sent - atRest * spent.seconds;
+  add('load/bytes to agents per change', 'kB', bytes / (edits.length + moves) / 1000);
+  const after = fleetUsage(fleet);
+  const perAgent = nodes * spent.seconds;
+  add('load/CPU of the controller per agent', 'ms/s', (spent.cpu * 1000) / perAgent);
+  add('load/CPU of each simulated agent', 'ms/s', ((after.cpu - before.cpu) * 1000) / perAgent);
   const { memory, mostMemory } = controller.usage();
   add('memory of the controller', 'MiB', memory / MIB);
   add('memory of the controller at most', 'MiB', mostMemory / MIB);
+  add('memory of each simulated agent', 'MiB', after.memory / nodes / MIB);
+}
 
+async function restart({ size: { nodes }, controller, fleet, limitMs, say, add }: Run): Promise<void> {
   say('restart of the controller');
   await controller.stop();
   add('start from a full store', 's', (await controller.start(limitMs)) / 1000);
   const started = performance.now();
   await allBack(controller, fleet, nodes, limitMs);
   add('restart/all agents are back', 's', (performance.now() - started) / 1000);
+}
+
+/** CPU time in seconds and memory in bytes of all processes with simulated nodes. */
+function fleetUsage({ pids }: Fleet): { cpu: number; memory: number } {
+  const all = pids.map(usageOf);
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0);
+  return { cpu: sum(all.map(({ cpu }) => cpu)), memory: sum(all.map(({ memory }) => memory)) };
 }
 
 /** What a time has cost the controller. */
