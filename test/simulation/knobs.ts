@@ -5,7 +5,7 @@
 import type { Patch } from './patch.ts';
 
 export const KNOBS: readonly Patch[] = [
-  { file: 'contract/src/names.ts', find: 'export const MAX_SESSION = 1023;', put: 'export const MAX_SESSION = 7;' },
+  { file: 'contract/src/names.ts', find: 'export const MAX_SESSION = 1023;', put: 'export const MAX_SESSION = 5;' },
   {
     file: 'agent/src/pass-schedule.ts',
     find: 'const REPAIR_INTERVAL_MS = 500;',

@@ -58,6 +58,8 @@ class Schedule {
   readonly #truth = new Truth();
   /** Nothing breaks, so no copy is lost either. */
   readonly #isCalm: boolean;
+  /** Everything follows at once, and there is more of it. */
+  readonly #isBusy: boolean;
   #unchecked = false;
   #begun = false;
 
@@ -65,6 +67,7 @@ class Schedule {
     this.#world = world;
     this.#random = new Random(seed, 2);
     this.#isCalm = this.#random.chance(0.25);
+    this.#isBusy = this.#random.chance(0.3);
     this.#stage = { world, guests: new Guests(world, this.#random), random: this.#random };
     this.#programs = new ProgramWatch(world);
     world.network.wiretap = this.#programs;
@@ -87,7 +90,7 @@ class Schedule {
     if (this.#isCalm) {
       this.#world.network.delay = 3;
     }
-    const count = 10 + this.#random.below(30);
+    const count = 10 + this.#random.below(this.#isBusy ? 70 : 30);
     for (let at = 0; at < count; at++) {
       await act(this.#stage, this.#isCalm);
       await this.#pass(this.#wait());
@@ -132,6 +135,9 @@ class Schedule {
 
   #wait(): number {
     const random = this.#random;
+    if (this.#isBusy) {
+      return random.between(0, 120);
+    }
     const most = random.pick([30, 30, 30, 30, 30, 800, 800, 800, 6000, 6000, random.chance(0.15) ? 40_000 : 300])!;
     return random.between(0, most);
   }
@@ -243,7 +249,7 @@ class Schedule {
         const { scheduler, controllerProcess } = this.#world;
         scheduler.after(0, controllerProcess, () => {
           this.#truth.check(this.#world);
-          checkDisabled(this.#world, this.#programs);
+          checkDisabled(this.#world);
         });
       }
       this.#world.scheduler.after(TRAFFIC_MS, undefined, look);
