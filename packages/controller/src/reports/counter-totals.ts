@@ -98,6 +98,8 @@ export type RefusedCount = 'foreign' | 'backward' | 'implausible';
 
 /** Decides which counters a node may report. */
 export interface CounterJudge {
+  /** Whether a report names the policy, and the other node, that are in its id. */
+  fits: (kind: Counted, report: ReportOf[Counted]) => boolean;
   /**
    * Whether the node has a part that it reports for the first time. `unknown`: the part belongs to
    * a policy that no longer exists, which is no fault.
@@ -132,6 +134,13 @@ function grewTooFast(last: object | undefined, next: object, seconds: number): b
   );
 }
 
+/** A judge for one kind of report. */
+interface JudgeOf<R> {
+  fits: (report: R) => boolean;
+  owns: (report: R) => boolean | 'unknown';
+  seconds: CounterJudge['seconds'];
+}
+
 /** Totals of one kind of report, by id. */
 class Totals<R extends { policy: string; life?: number | undefined }> {
   readonly #totals: Map<string, Total<R>>;
@@ -150,7 +159,7 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
   take(
     reports: readonly R[],
     newEpoch: boolean,
-    judge: { owns: (report: R) => boolean | 'unknown'; seconds: CounterJudge['seconds'] } | undefined,
+    judge: JudgeOf<R> | undefined,
     refuse: (why: RefusedCount | undefined, id: string) => void,
     grown: (report: R, before?: R) => void,
   ): void {
@@ -162,7 +171,7 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
     for (const report of reports) {
       const id = this.#id(report);
       const total = this.#totals.get(id);
-      const owns = total || !judge ? true : judge.owns(report);
+      const owns = !judge || (judge.fits(report) && (total !== undefined || judge.owns(report)));
       if (owns !== true) {
         refuse(owns === false ? 'foreign' : undefined, id);
         continue;
@@ -284,8 +293,12 @@ export class CounterTotals {
       }
       refused.set(why, { example, count: (refused.get(why)?.count ?? 0) + 1 });
     };
-    const judgeOf = (kind: Counted) =>
-      judge && { owns: (one: ReportOf[Counted]) => judge.owns(kind, one), seconds: judge.seconds };
+    const judgeOf = (kind: Counted): JudgeOf<ReportOf[Counted]> | undefined =>
+      judge && {
+        fits: (one) => judge.fits(kind, one),
+        owns: (one) => judge.owns(kind, one),
+        seconds: judge.seconds,
+      };
     const newEpoch = this.#epoch !== undefined && this.#epoch !== report.epoch;
     const { base, last } = this.#unknownErspan;
     this.#unknownErspan = { base: newEpoch ? base + last : base, last: report.unknownErspan };

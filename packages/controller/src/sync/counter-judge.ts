@@ -6,6 +6,7 @@ import {
   type NodeProgram,
   policyOfId,
   type TerminationReport,
+  terminationId,
 } from '@mirrorplane/contract';
 import { idsOf, partOf } from '@mirrorplane/planner';
 import type { CounterJudge, RefusedCounts } from '../reports/counter-totals.ts';
@@ -52,6 +53,7 @@ export interface JudgedNode {
 export function counterJudge(node: JudgedNode): CounterJudge {
   const { program, hasInterface, wasTold, unseen, hasPart, policyOf, readBefore, now } = node;
   return {
+    fits: (_, report) => fits(report),
     owns: (kind, report) => {
       const policy = policyOf(report.policy);
       const part = program && partOf(program, policyOfId(idOf(report)) ?? '');
@@ -73,6 +75,19 @@ export function counterJudge(node: JudgedNode): CounterJudge {
       return Number.isNaN(since) ? Number.POSITIVE_INFINITY : (now - since) / 1000;
     },
   };
+}
+
+/**
+ * An id has the policy, and of a termination the other node. A report that names others would count for
+ * their policies, and as another part each time.
+ */
+function fits(report: CaptureReport | DeliveryReport | TerminationReport): boolean {
+  if ('source' in report) {
+    return true; // its id is made of its names
+  }
+  return 'delivery' in report
+    ? policyOfId(report.delivery) === report.policy
+    : terminationId(report.policy, report.node) === report.termination;
 }
 
 /**

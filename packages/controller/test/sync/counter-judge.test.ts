@@ -1,7 +1,8 @@
 /** Which counters of a source that a node has not, as far as is known, are its fault. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { CaptureReport, NodeProgram } from '@mirrorplane/contract';
+import type { CaptureReport, CounterReport, NodeProgram } from '@mirrorplane/contract';
+import { CounterTotals } from '../../src/reports/counter-totals.ts';
 import { counterJudge, type JudgedNode } from '../../src/sync/counter-judge.ts';
 
 const report = { policy: 'p', source: 'web-1/0', direction: 'inbound' } as CaptureReport;
@@ -30,4 +31,32 @@ test('what it tells of it after the policy was deleted is neither counted nor it
   const deleted = { program: nothing as unknown as NodeProgram, policyOf: () => undefined };
   assert.equal(judged(deleted), 'unknown');
   assert.equal(judged({ ...deleted, hasPart: () => false }), false, 'it never had a part in it');
+});
+
+test('what names another policy or node than its id does is refused, and takes no memory', () => {
+  const part = { id: 'p/local', policy: 'p' };
+  const ends = { captures: [], deliveries: [part], terminations: [{ ...part, id: 'p/from/node-2' }] };
+  const judge = counterJudge({ ...node, program: ends as unknown as NodeProgram });
+  const totals = new CounterTotals();
+  const one = { packets: 1, bytes: 64 };
+  const take = (policies: string[], nodes: string[]) => {
+    const deliveries = policies.map((policy) => ({ delivery: 'p/local', policy, sent: one }));
+    const counts = { received: one, delivered: one, relayed: one, dropped: {} };
+    const terminations = nodes.map((name, at) => {
+      const delivered = { packets: at + 1, bytes: 64 * (at + 1) };
+      return { termination: 'p/from/node-2', policy: 'p', node: name, ...counts, delivered };
+    });
+    const report: CounterReport = { epoch: 'e', captures: [], deliveries, terminations, peers: [], unknownErspan: 0 };
+    return totals.take(report, judge).get('foreign')?.count ?? 0;
+  };
+  assert.equal(take(['p'], ['node-2']), 0);
+  const names = Array.from({ length: 100 }, (_, at) => `other-${at}`);
+  assert.equal(take(names, names), 200);
+  const { deliveries, terminations } = totals.sums()!;
+  assert.deepEqual([deliveries.length, terminations.length], [1, 1]);
+  const grown = [...totals.takeGrown()].flatMap(([policy, amounts]) => [policy, ...amounts.keys()]);
+  assert.deepEqual(
+    grown.filter((name) => name.includes('other-')),
+    [],
+  );
 });
