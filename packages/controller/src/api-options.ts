@@ -1,6 +1,7 @@
 /** Options of a command that runs a controller: how its API listens, and whom it believes. */
 
 import { isIP } from 'node:net';
+import { yes } from '@mirrorplane/daemon';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { PROXY_HEADERS, type ProxyHeader, TrustedProxies } from './auth/proxies.ts';
 import type { ControllerOptions } from './controller.ts';
@@ -101,12 +102,4 @@ function tlsName(value: string): void {
   if (isIP(value) === 0 && !isDnsName(value)) {
     throw new Error('no name');
   }
-}
-
-/** A switch that can be set in a file too. */
-function yes(value: string): boolean {
-  if (value !== 'true' && value !== 'false') {
-    throw new InvalidArgumentError('use true or false.');
-  }
-  return value === 'true';
 }

@@ -7,5 +7,5 @@ export { keepOnly, readPrivileges } from './privileges.ts';
 export { openServiceManager, type ServiceManager } from './service-manager.ts';
 export { parseSettings, type SettingsOptions } from './settings.ts';
 export { openUnixDatagrams, type UnixDatagrams } from './unix-datagram.ts';
-export { exitForUsage } from './usage.ts';
+export { exitForUsage, yes } from './usage.ts';
 export { readYamlFile } from './yaml-file.ts';

@@ -1,6 +1,7 @@
 /** Options of a command that runs a controller: where its store is. */
-import { readSecretFile } from '@mirrorplane/daemon';
+import { readSecretFile, yes } from '@mirrorplane/daemon';
 import { type Command, InvalidArgumentError } from 'commander';
+import { isLoopback } from '../listen.ts';
 import type { EtcdOptions } from './etcd/cluster.ts';
 
 /** The values of these options. */
@@ -11,6 +12,7 @@ export interface StoreOptions {
   etcdKey?: string;
   etcdUser?: string;
   etcdPasswordFile?: string;
+  etcdInsecureHttp?: boolean;
 }
 
 /** Adds the options. */
@@ -26,12 +28,19 @@ export function addStoreOptions(command: Command): Command {
     .option('--etcd-cert <file>', 'certificate of this controller for etcd, PEM')
     .option('--etcd-key <file>', 'key of --etcd-cert, PEM')
     .option('--etcd-user <name>', 'user of etcd, where it asks for one')
-    .option('--etcd-password-file <file>', 'file with the password of --etcd-user, which others cannot read');
+    .option('--etcd-password-file <file>', 'file with the password of --etcd-user, which others cannot read')
+    .option(
+      '--etcd-insecure-http [yes]',
+      'true: http:// is allowed for members on other hosts. The store and the password can be read on the way',
+      yes,
+      false,
+    );
 }
 
 /** How to reach etcd. Undefined: the store is a file. @throws Error where one option has no other */
 export function etcdOptionsOf(options: StoreOptions): EtcdOptions | undefined {
-  const { etcd, etcdCa: ca, etcdCert: certificate, etcdKey: key, etcdUser: name, etcdPasswordFile: file } = options;
+  const { etcd, etcdInsecureHttp = false, etcdCa: ca, etcdCert: certificate, etcdKey: key } = options;
+  const { etcdUser: name, etcdPasswordFile: file } = options;
   together(['--etcd-cert', certificate], ['--etcd-key', key]);
   together(['--etcd-user', name], ['--etcd-password-file', file]);
   const alone = [ca, certificate, key, name, file].some((value) => value !== undefined);
@@ -40,6 +49,13 @@ export function etcdOptionsOf(options: StoreOptions): EtcdOptions | undefined {
       throw new Error('an option of etcd is given, and --etcd is missing: give the members too');
     }
     return undefined;
+  }
+  const plain = etcd.find(isPlain);
+  if (plain !== undefined && !etcdInsecureHttp) {
+    throw new Error(
+      `${plain} is not encrypted: others could read and change the store on the way. ` +
+        'Use https://, or add --etcd-insecure-http if the network is safe',
+    );
   }
   const user =
     name !== undefined && file !== undefined
@@ -54,6 +70,12 @@ function together(...options: [name: string, value: string | undefined][]): void
   if (given && missing) {
     throw new Error(`${given[0]} is given, and ${missing[0]} is missing: give both`);
   }
+}
+
+/** Whether what is sent to the member can be read on the way. */
+function isPlain(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'http:' && !isLoopback(hostname.replace(/^\[(.*)\]$/, '$1'));
 }
 
 /** May be given several times, as in a list of a settings file. */

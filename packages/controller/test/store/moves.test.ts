@@ -1,6 +1,15 @@
 /** `mirrorplane store`: a store moves to etcd and back, and a controller goes on from a backup. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { parseJoinToken } from '@mirrorplane/contract';
@@ -8,6 +17,7 @@ import { createLog } from '@mirrorplane/daemon';
 import { type ControllerOptions, startController } from '../../src/index.ts';
 import { writeBackup } from '../../src/store/backup/backup-file.ts';
 import { storeCommands } from '../../src/store/backup/commands.ts';
+import { etcdOptionsOf } from '../../src/store/options.ts';
 import { verdictOf } from '../audit-log.ts';
 import { Bench, certificateRequest, temporaryFolder } from '../harness.ts';
 import { startEtcd } from './etcd-members.ts';
@@ -200,4 +210,42 @@ test('a backup that somebody made to write elsewhere is refused, and nothing is 
     await assert.rejects(run('restore', file, '--data', data), /which is none of a controller/, name);
   }
   assert.deepEqual(readdirSync(folder), ['backup']);
+});
+
+test('neither a restore nor a backup follows a link in the data directory', async (t) => {
+  const folder = temporaryFolder(t);
+  const [elsewhere, data, file] = ['elsewhere', 'data', 'backup'].map((name) => path.join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  mkdirSync(elsewhere, { mode: 0o700 });
+  mkdirSync(data, { mode: 0o700 });
+  const own = path.join(elsewhere, 'own.json');
+  writeFileSync(own, 'own');
+  symlinkSync(own, `${file}.new`);
+  const lines = async function* () {
+    yield { file: 'counters/own.json', content: 'e30=' };
+  };
+  await writeBackup(file, { version: '0.1.0', madeAt: new Date().toISOString(), revision: 1 }, lines());
+  symlinkSync(elsewhere, path.join(data, 'counters'));
+  await assert.rejects(run('restore', file, '--data', data), /ENOTDIR|ELOOP/);
+  assert.equal(readFileSync(own, 'utf8'), 'own');
+  assert.deepEqual(readdirSync(elsewhere), ['own.json']);
+
+  const other = newData(t);
+  const start = useControllers(t);
+  await (await start(other)).stop();
+  symlinkSync(own, path.join(other, 'linked-token'));
+  await assert.rejects(run('backup', `${file}-2`, '--data', other), /ELOOP/);
+});
+
+test('etcd on other hosts is used in clear text only if that is wanted', () => {
+  for (const url of ['http://192.0.2.1:2379', 'http://etcd-2:2379', 'http://[2001:db8::1]:2379']) {
+    const etcd = ['https://192.0.2.1:2379', url];
+    assert.throws(() => etcdOptionsOf({ etcd }), /http:.* is not encrypted.*--etcd-insecure-http/);
+    assert.deepEqual(etcdOptionsOf({ etcd, etcdInsecureHttp: true })?.endpoints, etcd);
+  }
+  const here = ['http://127.0.0.1:2379', 'http://[::1]:2379', 'http://localhost:2379'];
+  assert.deepEqual(etcdOptionsOf({ etcd: here })?.endpoints, here);
 });

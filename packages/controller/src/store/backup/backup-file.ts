@@ -45,8 +45,9 @@ export async function writeBackup(
 ): Promise<void> {
   const draft = draftOf(file);
   try {
-    const target = await open(draft, 'w', 0o600);
-    await target.chmod(0o600);
+    // What another user has put there would stay theirs to read.
+    await rm(draft, { force: true });
+    const target = await open(draft, 'wx', 0o600);
     await pipeline(Readable.from(textOf(head, lines)), createGzip(), target.createWriteStream({ flush: true }));
     await rename(draft, file);
   } catch (error) {

@@ -1,5 +1,5 @@
 /** `mirrorplane store`: copies of the store to another engine, backups, and what is restored from them. */
-import { chownSync, existsSync, statSync } from 'node:fs';
+import { existsSync, lchownSync, statSync } from 'node:fs';
 import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import manifest from '../../../package.json' with { type: 'json' };
@@ -141,7 +141,7 @@ async function using<T>(store: Store, use: (store: Store) => Promise<T>): Promis
 function own(data: string): void {
   if (process.geteuid?.() === 0 && existsSync(storeFile(data))) {
     const { uid, gid } = statSync(data);
-    chownSync(storeFile(data), uid, gid);
+    lchownSync(storeFile(data), uid, gid);
   }
 }
 

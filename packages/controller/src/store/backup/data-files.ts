@@ -1,5 +1,5 @@
 /** The files of the data directory that a backup has. */
-import { chownSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { constants, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import type { BackupLine } from './backup-file.ts';
@@ -14,9 +14,13 @@ const FILES_OF_FOLDER = /^counters\/[\w.%-]+[.]json$/;
 /** Bytes of a file in one line. */
 const PIECE = 768 * 1024;
 
-/** Paths of these files below the folder, sorted. */
+/**
+ * Paths of these files below the folder, sorted. The owner of the folder may be less than who runs the
+ * command, so no link in it is followed.
+ */
 export function dataFiles(data: string): string[] {
-  const within = namesIn(path.join(data, FOLDER)).map((name) => `${FOLDER}/${name}`);
+  const folder = path.join(data, FOLDER);
+  const within = (isFolder(folder) ? readdirSync(folder) : []).map((name) => `${FOLDER}/${name}`);
   return [...namesIn(data), ...within].filter(isDataFile).sort();
 }
 
@@ -25,8 +29,13 @@ export function isDataFile(name: string): boolean {
   return FILES.test(name) || FILES_OF_FOLDER.test(name);
 }
 
-function namesIn(folder: string): string[] {
-  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [];
+function namesIn(data: string): string[] {
+  return statSync(data, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(data) : [];
+}
+
+/** Whether it is a folder, and no link to one. */
+function isFolder(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 /**
@@ -59,7 +68,8 @@ async function openAll(data: string): Promise<OpenFile[]> {
     const files: OpenFile[] = [];
     const before = logsOf(data);
     for (const name of dataFiles(data)) {
-      const handle = await open(path.join(data, name)).catch(unlessGone);
+      const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
+      const handle = await open(path.join(data, name), flags).catch(unlessGone);
       if (handle) {
         files.push({ name, handle, size: (await handle.stat()).size });
       }
@@ -105,10 +115,7 @@ export class DataWriter {
   async write(name: string, content: string): Promise<void> {
     if (this.#current?.name !== name) {
       await this.close();
-      const file = path.join(this.#data, name);
-      this.#own(mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 }));
-      this.#current = { name, handle: await open(file, 'w', 0o600) };
-      this.#own(file);
+      this.#current = { name, handle: await this.#create(name) };
     }
     await this.#current!.handle.appendFile(Buffer.from(content, 'base64'));
   }
@@ -120,10 +127,30 @@ export class DataWriter {
     this.#current = undefined;
   }
 
-  #own(file: string | undefined): void {
-    if (file !== undefined && process.geteuid?.() === 0) {
+  async #create(name: string): Promise<FileHandle> {
+    const { O_DIRECTORY, O_NOFOLLOW, O_WRONLY, O_CREAT, O_EXCL } = constants;
+    const { dir, base } = path.parse(name);
+    const folder = path.join(this.#data, dir);
+    const isNew = mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined;
+    const within = await open(folder, O_DIRECTORY | (dir === '' ? 0 : O_NOFOLLOW));
+    try {
+      if (isNew) {
+        await this.#own(within);
+      }
+      // By the open folder: nobody can put another one in its place meanwhile.
+      const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+      const handle = await open(`/proc/self/fd/${within.fd}/${base}`, flags, 0o600);
+      await this.#own(handle);
+      return handle;
+    } finally {
+      await within.close();
+    }
+  }
+
+  async #own(handle: FileHandle): Promise<void> {
+    if (process.geteuid?.() === 0) {
       const { uid, gid } = statSync(this.#data);
-      chownSync(file, uid, gid);
+      await handle.chown(uid, gid);
     }
   }
 }

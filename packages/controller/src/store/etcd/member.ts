@@ -167,7 +167,16 @@ function statusOf(headers: Record<string, unknown>): EtcdError | undefined {
     return new EtcdError(STATUS.unavailable, `answered with HTTP status ${http}: is this an address of etcd?`);
   }
   const status = Number(headers['grpc-status'] ?? 0);
-  return status === 0 ? undefined : new EtcdError(status, decodeURIComponent(String(headers['grpc-message'] ?? '')));
+  return status === 0 ? undefined : new EtcdError(status, decoded(String(headers['grpc-message'] ?? '')));
+}
+
+/** A text with percent signs. What is encoded wrongly stays as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function framed(request: Buffer): Buffer {
