@@ -83,6 +83,9 @@ export const AuditEntry = z
       .positive()
       .optional()
       .meta({ description: 'The entry stands for this number of refusals; the fields are those of the last one.' }),
+    resources: z.array(z.string()).optional().meta({
+      description: 'Where the entry stands for several refusals, of different things: some of those things, at most 8.',
+    }),
     before: changes.meta({
       description:
         'The fields that were changed, as they were. A list is an object with `count`, and with `names` of some that it lost (`removed`: how many). Absent: there was nothing, or nothing was changed.',

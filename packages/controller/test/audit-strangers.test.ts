@@ -109,3 +109,32 @@ test('strangers share a budget that users do not, it grows slowly, and nothing t
   assert.equal(written.length, 60 + 1 + 1 + 1);
   assert.deepEqual([count(({ action }) => action === 'signIn'), count(({ actor }) => actor === 'unknown')], [1, 5041]);
 });
+
+test('an entry for several refusals names some of the things that they were about', async () => {
+  const written: AuditDraft[] = [];
+  let now = 0;
+  const refused = new RefusedEntries({
+    append: async (draft) => void written.push(draft),
+    failed: (error) => assert.ifError(error),
+    now: () => now,
+  });
+  const ann = (at: number) => refusal({ actor: 'ann', actorKind: 'user', action: 'test', resource: `policies/p${at}` });
+  for (let at = 0; at < 130; at++) {
+    await refused.add(ann(at % 20));
+  }
+  assert.equal(written.length, 100);
+  assert.ok(written.every(({ resources }) => resources === undefined));
+  now += 10_000;
+  await refused.add(ann(0));
+  const { count, resource, resources } = written.at(-1)!;
+  assert.deepEqual([count, resource, resources?.length], [31, 'policies/p0', 8]);
+  assert.equal(new Set(resources).size, 8);
+  await refused.add(ann(1));
+  await refused.add(ann(1));
+  refused.close();
+  assert.deepEqual(
+    [written.at(-1)?.count, written.at(-1)?.resources],
+    [2, undefined],
+    'one thing is the resource itself',
+  );
+});

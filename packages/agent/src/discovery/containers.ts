@@ -3,12 +3,13 @@
  * namespace that the runtime lists.
  */
 import { type FSWatcher, statSync, watch } from 'node:fs';
-import { type Logger, reason } from '../log.ts';
+import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
 import { RtClient } from '../netlink/rtnetlink.ts';
 import { errno } from './bounded-file.ts';
 import { claimOf, unreadableProblems } from './claim.ts';
 import type { Container } from './container-lists.ts';
+import { isDenied, whyUnread } from './container-rights.ts';
 import {
   type ContainerNaming,
   type ContainerReading,
@@ -42,6 +43,8 @@ export class ContainerSource implements PolledSource {
   readonly #client = new RtClient();
   readonly #last = new Map<Runtime, ContainerReading>();
   readonly #complaints = new Map<Runtime, string>();
+  /** Runtimes that the user of the agent may not read, and why. */
+  readonly #denied = new Map<Runtime, string>();
   readonly #watchers = new Map<string, FSWatcher>();
   /** By ifindex of the device in this namespace. */
   #names: ReadonlyMap<number, FirstName> = new Map();
@@ -64,12 +67,13 @@ export class ContainerSource implements PolledSource {
     for (const runtime of this.#runtimes) {
       await this.#ask(runtime);
     }
+    const denied = [...this.#denied].map(([{ path }, why]) => `${path}: ${why}`);
     if (this.#last.size === 0) {
-      return undefined;
+      return denied.length === 0 ? undefined : { claims: [], problems: unreadableProblems(denied) };
     }
     const ends = await FarEnds.read(this.#client);
     const claims: Claim[] = [];
-    const unreadable: string[] = [];
+    const unreadable = [...denied];
     const names = new Map<number, FirstName>();
     for (const reading of this.#last.values()) {
       unreadable.push(...reading.unreadable);
@@ -82,7 +86,7 @@ export class ContainerSource implements PolledSource {
             claims.push(nicClaim(container, end, name));
           }
         } catch (error) {
-          unreadable.push(`${container.name}: ${container.namespace}: ${reason(error)}`);
+          unreadable.push(`${container.name}: ${container.namespace}: ${whyUnread(error)}`);
         }
       }
     }
@@ -121,8 +125,14 @@ export class ContainerSource implements PolledSource {
     try {
       this.#last.set(runtime, await readContainers(runtime, this.#naming, { last: this.#last.get(runtime) }));
       this.#complaints.delete(runtime);
+      this.#denied.delete(runtime);
     } catch (error) {
-      const why = reason(error);
+      const why = whyUnread(error);
+      if (isDenied(error)) {
+        this.#denied.set(runtime, why);
+      } else {
+        this.#denied.delete(runtime);
+      }
       // A runtime that has never existed is no problem.
       if ((errno(error) === 'ENOENT' && !this.#last.has(runtime)) || this.#complaints.get(runtime) === why) {
         return;

@@ -15,9 +15,14 @@ const MOST_ACTORS = 1000;
 /** Milliseconds between two tries to write what is pending. */
 const TRY_MS = 60_000;
 
+/** Things that an entry names which stands for several refusals. */
+const MOST_RESOURCES = 8;
+
 interface Pending {
   draft: AuditDraft;
   count: number;
+  /** Some of the things that the refusals were about, the first ones. */
+  resources: ReadonlySet<string>;
 }
 
 export interface RefusedEntriesOptions {
@@ -48,12 +53,14 @@ export class RefusedEntries {
     const budget = this.#budgetOf(draft);
     const pending = this.#pending.get(budget) ?? new Map<string, Pending>();
     const kind = `${draft.action} ${draft.outcome}`;
-    const before = pending.get(kind)?.count ?? 0;
+    const before = pending.get(kind);
+    const named = [...new Set([...(before?.resources ?? []), draft.resource])];
+    const sum = { draft, count: (before?.count ?? 0) + count, resources: new Set(named.slice(0, MOST_RESOURCES)) };
     if (this.#bucket(budget).take()) {
       pending.delete(kind);
-      await this.#write(draft, before + count);
+      await this.#write(sum);
     } else {
-      this.#pending.set(budget, pending.set(kind, { draft, count: before + count }));
+      this.#pending.set(budget, pending.set(kind, sum));
     }
   }
 
@@ -66,17 +73,18 @@ export class RefusedEntries {
   /** @param isLimited whether the budget counts */
   #retry(isLimited: boolean): void {
     for (const [budget, pending] of this.#pending) {
-      for (const [kind, { draft, count }] of pending) {
+      for (const [kind, sum] of pending) {
         if (!isLimited || this.#bucket(budget).take()) {
           pending.delete(kind);
-          this.#write(draft, count).catch(this.#options.failed);
+          this.#write(sum).catch(this.#options.failed);
         }
       }
     }
   }
 
-  #write(draft: AuditDraft, count: number): Promise<void> {
-    return this.#options.append({ ...draft, ...(count > 1 && { count }) });
+  #write({ draft, count, resources }: Pending): Promise<void> {
+    const several = resources.size > 1 && { resources: [...resources] };
+    return this.#options.append({ ...draft, ...(count > 1 && { count, ...several }) });
   }
 
   #budgetOf({ actor, actorKind }: AuditDraft): string {
