@@ -46,17 +46,23 @@ export class Cluster {
    */
   async ask(call: Call, request: Buffer): Promise<Buffer> {
     const end = performance.now() + this.#giveUpMs;
+    let why: string | undefined;
     for (let attempt = 1; ; attempt++) {
       this.#requireOpen();
       const at = this.#at;
+      let token: string | undefined;
       try {
-        return await this.#attempt(call, request, Math.max(1, Math.min(ATTEMPT_MS, end - performance.now())));
+        await this.#signIn();
+        token = this.#token;
+        return await this.#once(call, request, Math.max(1, Math.min(ATTEMPT_MS, end - performance.now())));
       } catch (error) {
-        if (!(error instanceof EtcdError) || !this.#mayHelp(error, at)) {
+        if (!(error instanceof EtcdError) || !this.#mayHelp(error, at, token)) {
           throw error;
         }
+        // The last attempt may have had no time: what an earlier one has met says more.
+        why = why === undefined || error.status !== STATUS.deadlineExceeded ? error.message : why;
         if (performance.now() + PAUSE_MS > end) {
-          throw new StoreUnavailableError(`etcd does not answer: ${error.message}`);
+          throw new StoreUnavailableError(`etcd does not answer: ${why}`);
         }
         if (attempt % this.#members.length === 0) {
           await sleep(PAUSE_MS);
@@ -82,17 +88,18 @@ export class Cluster {
     this.#requireOpen();
     await this.#signIn();
     const at = this.#at;
+    const token = this.#token;
     return this.#member().call(
       'watch',
       request,
       {
         message: receiver.message,
         done: (error) => {
-          this.#mayHelp(error ?? new EtcdError(STATUS.unavailable, 'the watch was ended'), at);
+          this.#mayHelp(error ?? new EtcdError(STATUS.unavailable, 'the watch was ended'), at, token);
           receiver.done(error);
         },
       },
-      { ...(this.#token !== undefined && { token: this.#token }), hasLeader: true },
+      { ...(token !== undefined && { token }), hasLeader: true },
     );
   }
 
@@ -113,10 +120,15 @@ export class Cluster {
     }
   }
 
-  /** Prepares another attempt. @returns false if the answer is final */
-  #mayHelp(error: EtcdError, at: number): boolean {
-    if (error.isSignedOut && this.#user !== undefined && this.#token !== undefined) {
-      this.#token = undefined;
+  /**
+   * Prepares another attempt.
+   * @param at the member that was asked, and `token` what it was shown
+   * @returns false if the answer is final
+   */
+  #mayHelp(error: EtcdError, at: number, token: string | undefined): boolean {
+    if (error.isSignedOut && this.#user !== undefined) {
+      // Several calls are refused at once: one of them signs in again for all.
+      this.#token = this.#token === token ? undefined : this.#token;
       return true;
     }
     // Several calls fail at once when a member dies: one step for all of them.
@@ -124,11 +136,6 @@ export class Cluster {
       this.#at++;
     }
     return error.isPassing;
-  }
-
-  async #attempt(call: Call, request: Buffer, limitMs: number): Promise<Buffer> {
-    await this.#signIn();
-    return this.#once(call, request, limitMs);
   }
 
   async #signIn(): Promise<void> {

@@ -123,7 +123,7 @@ export class EtcdWatch implements Watch {
         return;
       } catch (error) {
         // Nobody answers: again. Anything else stays as it is.
-        if (!(error instanceof StoreUnavailableError)) {
+        if (!(error instanceof StoreUnavailableError || (error instanceof EtcdError && error.isPassing))) {
           this.#end(error as Error);
         }
       }
