@@ -91,6 +91,7 @@ DELETE /api/v1/session signIn
 GET /api/v1/session signIn
 POST /api/v1/session nothing
 POST /api/v1/session/tickets signIn
+GET /api/v1/status read
 GET /api/v1/stream read
 POST /api/v1/device-logins nothing
 POST /api/v1/device-logins/poll nothing
