@@ -107,7 +107,7 @@ fi
 
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   say "installing npm packages, Node.js 24 among them"
-  npm ci --no-audit --no-fund --loglevel=error || fail "npm ci failed; see its message above"
+  npm ci --prefer-offline --no-audit --no-fund --loglevel=error || fail "npm ci failed; see its message above"
   touch node_modules/.package-lock.json
 fi
 # shellcheck source=scripts/node.sh
