@@ -102,6 +102,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'An operator has cut the node off. Its interfaces count as absent, and no node takes copies of it or sends copies to it.',
   NODE_PENDING: 'The kernel of the node runs an older program, so the newest change is not in force there yet.',
   NODE_UNDERLAY_UNKNOWN: 'The node cannot send copies to other nodes or receive copies from them.',
+  WIREGUARD_MISSING:
+    'Copies that the node would send in clear text, or get so, are not sent. Copies within the node are made.',
   SESSIONS_EXHAUSTED:
     'ERSPAN has 1023 sessions for each receiver. No session is left for this policy, so nothing is copied to that node.',
   CAPTURE_REFUSED: 'The node does not capture the source, for a reason that has no code of its own.',
@@ -170,6 +172,7 @@ const NODE_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'NODE_UNDERLAY_REFUSED',
   'COUNTERS_REFUSED',
   'NODE_UNDERLAY_UNKNOWN',
+  'WIREGUARD_MISSING',
   'NODE_REVOKED',
   'DEVICE_UNSUPPORTED',
   'OFFLOAD_UNSEEN',

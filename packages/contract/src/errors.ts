@@ -251,6 +251,11 @@ export const CATALOGUE = {
     'A node has no address for ERSPAN',
     'start the agent with a --mirror-device that exists and has an IPv4 address',
   ),
+  WIREGUARD_MISSING: entry(
+    200,
+    'A node cannot encrypt copies, and its pool demands it',
+    'let the kernel of the node load WireGuard, upgrade its agent, and free the UDP port; or set the underlay of the pool to plain',
+  ),
   SESSIONS_EXHAUSTED: entry(
     200,
     'A node already receives copies of 1023 policies',

@@ -39,4 +39,5 @@ export * from './status.ts';
 export * from './summaries.ts';
 export * from './sync.ts';
 export * from './traffic.ts';
+export * from './wireguard.ts';
 export * from './words.ts';

@@ -4,6 +4,7 @@ import { Labels } from './access.ts';
 import { MAX_COUNT, MAX_GUEST_MACS, MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
 import { ReasonCode } from './errors.ts';
 import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name, Timestamp } from './names.ts';
+import { tunnelAddress, WireguardEnd } from './wireguard.ts';
 
 /** `vm`: a VM's NIC. `nfv`: a NIC of a virtual router, firewall, load balancer. `edge`: joins virtual and physical. */
 export const InterfaceKind = z.enum(['vm', 'nfv', 'edge']).meta({ id: 'InterfaceKind' });
@@ -19,13 +20,34 @@ export const DomainSpec = z
   .meta({ id: 'DomainSpec', examples: [{ description: 'data centre 1' }] });
 export type DomainSpec = z.infer<typeof DomainSpec>;
 
+/** `plain`: copies cross the underlay in clear text. `wireguard`: they are encrypted, or not sent. */
+export const PoolUnderlay = z.enum(['plain', 'wireguard']).meta({
+  id: 'PoolUnderlay',
+  description:
+    'wireguard: copies between nodes are encrypted if one of the two nodes is in this pool. Where that cannot be done, no copies are sent.',
+});
+export type PoolUnderlay = z.infer<typeof PoolUnderlay>;
+
 /** A cluster of nodes within one communication domain. */
 export const Pool = z
-  .object({ name: Name, domain: Name, description: z.string().default(''), revision: z.number().int() })
+  .object({
+    name: Name,
+    domain: Name,
+    description: z.string().default(''),
+    underlay: PoolUnderlay.optional().meta({ description: 'Whether copies are encrypted. Absent: plain.' }),
+    revision: z.number().int(),
+  })
   .meta({ id: 'Pool', examples: [{ name: 'pool-a', domain: 'dc-1', description: 'hosts of row A', revision: 4 }] });
 export type Pool = z.infer<typeof Pool>;
 export const PoolSpec = z
-  .strictObject({ domain: Name, description: z.string().max(1024).default('') })
+  .strictObject({
+    domain: Name,
+    description: z.string().max(1024).default(''),
+    underlay: PoolUnderlay.optional().meta({
+      description:
+        'Whether copies are encrypted. Absent: as it is, so nobody ends encryption by mistake. A new pool: plain.',
+    }),
+  })
   .meta({ id: 'PoolSpec', examples: [{ domain: 'dc-1', description: 'hosts of row A' }] });
 export type PoolSpec = z.infer<typeof PoolSpec>;
 
@@ -45,9 +67,22 @@ export const Underlay = z
       description:
         'Copies of the node carry the secret of their policy, and leave with TTL 255. Absent: its agent is of an earlier version.',
     }),
+    wireguard: WireguardEnd.optional().meta({
+      description:
+        'The node can encrypt copies. Absent: its kernel has no WireGuard, or its agent is of an earlier version.',
+    }),
   })
   .meta({ id: 'Underlay' });
 export type Underlay = z.infer<typeof Underlay>;
+
+/**
+ * The addresses that ERSPAN of a node can have: that of its underlay, and that of its key inside
+ * tunnels. Empty without an underlay.
+ */
+export function copyAddresses(underlay: Underlay | undefined): string[] {
+  const { address, wireguard } = underlay ?? {};
+  return [...(address ? [address] : []), ...(wireguard ? [tunnelAddress(wireguard.publicKey)] : [])];
+}
 
 /** An edge-connected interface's device is found by its name or by its MAC address. */
 export const EdgeDeclaration = z
@@ -346,7 +381,7 @@ export type Node = z.infer<typeof Node>;
 /** Everything that the planner needs to know about the cluster. Plain arrays, in any order. */
 export interface Inventory {
   domains: readonly Pick<Domain, 'name'>[];
-  pools: readonly Pick<Pool, 'name' | 'domain'>[];
+  pools: readonly Pick<Pool, 'name' | 'domain' | 'underlay'>[];
   nodes: readonly Pick<Node, 'name' | 'pool' | 'underlay'>[];
   interfaces: readonly Pick<
     Interface,

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { DeviceReference, InterfaceId, MAX_GENERATION, MAX_SECRET, MAX_SESSION, MacAddress, Name } from './names.ts';
 import { TrafficDirection } from './policy.ts';
+import { Tunnel } from './wireguard.ts';
 
 /**
  * A capture: this interface and this direction belong to that policy. A node has the captures of
@@ -55,6 +56,12 @@ const sessionNumber = {
   }),
 };
 
+/** Absent for copies in clear text. */
+const tunnel = Tunnel.optional().meta({
+  description:
+    'Copies are encrypted, and `address` is that of the key of the other node. Absent: they are in clear text.',
+});
+
 const deliveryBase = {
   id: z.string(),
   policy: z.string(),
@@ -87,6 +94,7 @@ export const ErspanDelivery = z.object({
   kind: z.literal('erspan'),
   node: Name,
   address: z.ipv4(),
+  tunnel,
   remoteMtu: z.number().int().meta({ description: 'Underlay MTU of the other node, bytes.' }),
   destinationMtu: z.number().int().optional().meta({
     description:
@@ -104,6 +112,7 @@ export const Termination = z.object({
   policy: z.string(),
   node: Name,
   address: z.ipv4(),
+  tunnel,
   ...sessionNumber,
   delivery: z.string(),
 });

@@ -26,6 +26,7 @@ const NOT_FOUND = ['there is no interface "{interface}": check the id with "mirr
 const TRUNCATED = [' {underlayMtu}', ''].flatMap((known) => {
   const why = `to fit into the underlay${known && `, which has MTU${known} on this node`}`;
   const larger = [
+    'raise the MTU of the underlay to {underlay} on both nodes (MTU {largest} of the sources + {encrypted} for ERSPAN and WireGuard)',
     `raise the MTU of the underlay to {underlay} on both nodes (MTU {largest} of the sources + ${ERSPAN_OVERHEAD})`,
     `raise the MTU of the underlay to the MTU of the sources plus ${ERSPAN_OVERHEAD} bytes`,
   ];
@@ -51,6 +52,10 @@ export const SENTENCES: Sentences = {
     'node "{node}", where "{interface}" is, is not known: start its agent',
     'node "{end}" of the destination is unknown: start its agent',
     'node "{node}" has no address for ERSPAN: start its agent with a --mirror-device that exists and has an IPv4 address (see the problems of the node)',
+  ],
+  WIREGUARD_MISSING: [
+    'pool "{pool}" demands encrypted copies, and node "{node}" cannot encrypt: let its kernel load WireGuard, upgrade its agent, or set the underlay of the pool to plain (see the problems of the node)',
+    OF_NODE,
   ],
   SESSIONS_EXHAUSTED: ['node "{node}" receives {most} policies already: move some destinations to other nodes'],
   POLICY_VLAN_REQUIRED: ['"{interface}" is an edge-connected interface: give the policy a vlanId'],
