@@ -17,8 +17,15 @@ export interface Cluster {
   nodes: LookUp<ClusterNode>;
   nodesOfPool: LookUp<readonly string[]>;
   domainOfPool: LookUp<string>;
+  /** Names of pools that demand encrypted copies. */
+  encryptedPools: LookUp<true>;
   /** By interface: the node that it has just left, where its device is already gone. */
   origins: LookUp<string>;
+}
+
+/** Whether a pool demands encrypted copies. */
+export function encrypts({ underlay }: Inventory['pools'][number]): boolean {
+  return underlay === 'wireguard';
 }
 
 /** Reads every list of the inventory once. */
@@ -38,6 +45,7 @@ export function indexCluster(inventory: Inventory, origins: ReadonlyMap<string, 
     nodes: new Map(nodes.map((node) => [node.name, node])),
     nodesOfPool,
     domainOfPool: new Map(inventory.pools.map((pool) => [pool.name, pool.domain])),
+    encryptedPools: new Map(inventory.pools.filter(encrypts).map(({ name }) => [name, true])),
     origins,
   };
 }

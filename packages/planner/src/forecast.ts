@@ -12,10 +12,13 @@ import {
   type NodeForecast,
   type PolicySpec,
   roomForCopies,
+  tunnelMtu,
   VLAN_TAG,
+  WIREGUARD_OVERHEAD,
 } from '@mirrorplane/contract';
 import { type Cluster, type ClusterInterface, homeNode, indexCluster } from './cluster.ts';
 import { ETHERNET, onTheWire, shareAbove } from './frame-sizes.ts';
+import { demandingPool } from './tunnels.ts';
 
 /** A device by which copies leave a node. All rates are bytes a second, as on the wire. */
 export interface UplinkNow {
@@ -122,7 +125,8 @@ function nodeForecast(node: string, sources: readonly Source[], scene: Scene): N
   const known = sources.filter(({ carried }) => carried !== undefined);
   const copies = scaled(sumOf(known.map(({ carried }) => carried!)), spec.percent / 100);
   const way = target.node !== node ? 'erspan' : target.item?.kind === 'edge' ? 'edge' : 'local';
-  const wire = copies.bytes + copies.packets * AROUND_COPY[way];
+  const isEncrypted = demandingPool(node, target.node!, scene.cluster) !== undefined;
+  const wire = copies.bytes + copies.packets * (AROUND_COPY[way] + (isEncrypted ? WIREGUARD_OVERHEAD : 0));
   const uplink = way === 'local' ? undefined : parts.uplink(node, way === 'edge' ? target.device?.name : undefined);
   const passing = passingOf(spec, { copies, wire, way, known: known.length }, uplink);
   return {
@@ -135,7 +139,7 @@ function nodeForecast(node: string, sources: readonly Source[], scene: Scene): N
     ...(uplink && { uplink: { device: uplink.device, ...sharesOf(uplink, wire, passing.share) } }),
     givesWay: passing.share === undefined ? null : rounded(1 - passing.share),
     ...(passing.why !== undefined && { why: passing.why }),
-    ...tooLarge(node, known, way, scene),
+    ...tooLarge(node, known, { way, isEncrypted }, scene),
   };
 }
 
@@ -181,12 +185,13 @@ function sharesOf({ speed, sent, copies }: UplinkNow, wire: number, passing: num
 function tooLarge(
   node: string,
   sources: readonly Source[],
-  way: NodeForecast['way'],
+  { way, isEncrypted }: { way: NodeForecast['way']; isEncrypted: boolean },
   { target, cluster }: Scene,
 ): Pick<NodeForecast, 'cut' | 'dropped'> {
   const ends = [node, target.node!].map((end) => cluster.nodes.get(end)?.underlay?.mtu);
-  const underlay =
+  const smaller =
     way === 'erspan' && ends.every((mtu) => mtu !== undefined) ? Math.min(...(ends as number[])) : undefined;
+  const underlay = smaller !== undefined && isEncrypted ? tunnelMtu(smaller) : smaller;
   const cutAbove = underlay === undefined ? Number.POSITIVE_INFINITY : underlay - (ERSPAN_OVERHEAD - ETHERNET);
   const dropAbove = target.device === undefined ? Number.POSITIVE_INFINITY : target.device.mtu + ETHERNET;
   const largest = Math.max(0, ...sources.map(({ mtu }) => mtu + ETHERNET));

@@ -4,6 +4,7 @@ import type { Cluster, handoverNodes } from './cluster.ts';
 import { sortedBy } from './order.ts';
 import type { PathPlan, PlannedProgram } from './programs.ts';
 import type { SessionNumber } from './sessions.ts';
+import { unencrypted, wayTo } from './tunnels.ts';
 
 /** From one node to another, for one policy. */
 export interface Path {
@@ -33,14 +34,14 @@ export interface Network {
 
 /**
  * ERSPAN from one node to the node of the destination. Both nodes have an underlay; `place` has
- * checked this.
+ * checked this, and that copies can be encrypted if they have to be.
  */
 export function connect(path: Path, { programs, cluster }: Network): PathPlan {
   const { policy, from, to, number, destinationMtu } = path;
-  const { address, mtu } = cluster.nodes.get(to)!.underlay!;
+  const { mtu } = cluster.nodes.get(to)!.underlay!;
   const id = erspanDeliveryId(policy, to);
   programs.get(from).deliveries.push({
-    ...{ id, policy, kind: 'erspan', node: to, address, remoteMtu: mtu },
+    ...{ id, policy, kind: 'erspan', node: to, ...wayTo(from, to, cluster), remoteMtu: mtu },
     ...proofOf(number!, from, cluster),
     ...(destinationMtu !== undefined && { destinationMtu }),
   });
@@ -55,10 +56,9 @@ function proofOf({ session, generation, secret }: SessionNumber, from: string, c
 
 /** The receiving half of a path. Returns the id of the termination. */
 function receive({ policy, from, to, end, number }: Path, programs: Drafts, cluster: Cluster): string {
-  const { address } = cluster.nodes.get(from)!.underlay!;
   const id = terminationId(policy, from);
   const proof = proofOf(number!, from, cluster);
-  const termination: Termination = { id, policy, node: from, address, ...proof, delivery: end };
+  const termination: Termination = { id, policy, node: from, ...wayTo(to, from, cluster), ...proof, delivery: end };
   programs.get(to).terminations.push(termination);
   return id;
 }
@@ -81,7 +81,9 @@ export interface Handover {
 export function prepareHandover({ home, other, end, senders }: Handover, network: Network): void {
   const { path, programs, cluster } = network;
   const [origin, target] = other.role === 'target' ? [home, other.node] : [other.node, home];
-  const others = sortedBy(senders, (name) => name).filter((from) => from !== other.node && from !== home);
+  const others = sortedBy(senders, (name) => name).filter(
+    (from) => from !== other.node && from !== home && !unencrypted(from, other.node, cluster),
+  );
   if (path(origin, target).number === undefined || path(home, other.node).number === undefined) {
     return;
   }

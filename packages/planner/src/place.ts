@@ -2,6 +2,7 @@
 import { type Params, type Policy, type StatusReason, say } from '@mirrorplane/contract';
 import { type Cluster, type ClusterInterface, currentPools, deviceNodes, handoverNodes, homeNode } from './cluster.ts';
 import { policyType } from './kinds.ts';
+import { unencrypted } from './tunnels.ts';
 
 /** One source, and the nodes that capture it. */
 export interface SourcePlacement {
@@ -61,7 +62,8 @@ export function place(policy: Policy, cluster: Cluster): Placement {
   }
   const reachable = (node: string) => {
     const known = cluster.nodes.get(node);
-    return target?.hasUnderlay && known?.underlay && cluster.domainOfPool.get(known.pool) === target.domain;
+    const isNear = target?.hasUnderlay && known?.underlay && cluster.domainOfPool.get(known.pool) === target.domain;
+    return isNear && !unencrypted(node, target.node, cluster);
   };
   placement.destinationHandovers = target
     ? [...handoverNodes(target.item), ...lateOrigin(target, cluster)].filter(({ node }) => reachable(node))
@@ -169,13 +171,13 @@ function captureNodesOf(
   const ours = candidates.flatMap((name) => {
     const node = name === undefined ? undefined : cluster.nodes.get(name);
     const isOurs = node !== undefined && allowed.has(node.pool) && !contested.has(node.name);
-    return isOurs ? [{ name: node.name, lacking: lackingUnderlay(node, target) }] : [];
+    return isOurs ? [{ name: node.name, lacking: lackingOf(node, target, cluster) }] : [];
   });
   // A node without a device of the source gives no reasons: it captures nothing yet.
   const here = new Set(devices);
   const reasons = [
     ...pools.flatMap(({ barrier }) => barrier ?? []),
-    ...ours.flatMap(({ name, lacking }) => (here.has(name) ? lacking.map(noAddress) : [])),
+    ...ours.flatMap(({ name, lacking }) => (here.has(name) ? lacking : [])),
     ...devices.filter((name) => !cluster.nodes.has(name)).map((name) => unknownNode(name, item)),
   ];
   return { nodes: ours.filter(({ lacking }) => lacking.length === 0).map(({ name }) => name), reasons };
@@ -197,13 +199,19 @@ function crossDomain(pool: string, item: ClusterInterface, target: Target, clust
 }
 
 /**
- * The ends of the path without an underlay address. Empty: the node can send to the destination.
+ * Why the node cannot send to the destination: ends of the path without an underlay address, or
+ * without the encryption that a pool demands. Empty: it can.
  */
-function lackingUnderlay(node: { name: string; underlay?: unknown }, target: Target): string[] {
+function lackingOf(node: { name: string; underlay?: unknown }, target: Target, cluster: Cluster): StatusReason[] {
   if (node.name === target.node) {
     return [];
   }
-  return [...(target.hasUnderlay ? [] : [target.node]), ...(node.underlay === undefined ? [node.name] : [])];
+  const unknown = [...(target.hasUnderlay ? [] : [target.node]), ...(node.underlay === undefined ? [node.name] : [])];
+  if (unknown.length > 0) {
+    return unknown.map(noAddress);
+  }
+  const { pool = '', nodes = [] } = unencrypted(node.name, target.node, cluster) ?? {};
+  return nodes.map((name) => ({ ...say('WIREGUARD_MISSING', { node: name, pool }), node: name }));
 }
 
 function noAddress(node: string): StatusReason {

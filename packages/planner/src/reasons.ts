@@ -2,6 +2,8 @@
 import {
   CATALOGUE,
   type CaptureStatus,
+  carrierMtu,
+  copyAddresses,
   ERSPAN_OVERHEAD,
   erspanDeliveryId,
   NODE_ONLY_CODES,
@@ -10,12 +12,13 @@ import {
   type StatusReason,
   say,
 } from '@mirrorplane/contract';
-import { homePool } from './cluster.ts';
+import { homeNode, homePool } from './cluster.ts';
 import { packetsGained } from './counts.ts';
 import { lostLately } from './losses.ts';
 import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
 import type { PolicyPlan } from './planned.ts';
+import { demandingPool } from './tunnels.ts';
 
 /**
  * Problems of sending to another node. They do not affect a policy that does not send from the
@@ -23,7 +26,11 @@ import type { PolicyPlan } from './planned.ts';
  */
 const SENDING_CODES: ReadonlySet<string> = new Set(['NEIGHBOUR_UNKNOWN', 'ROUTE_MISSING']);
 /** Problems of a node's underlay. They do not affect a policy whose copies do not cross it. */
-export const UNDERLAY_CODES: ReadonlySet<string> = new Set(['NODE_UNDERLAY_UNKNOWN', 'NODE_UNDERLAY_REFUSED']);
+export const UNDERLAY_CODES: ReadonlySet<string> = new Set([
+  'NODE_UNDERLAY_UNKNOWN',
+  'NODE_UNDERLAY_REFUSED',
+  'WIREGUARD_MISSING',
+]);
 
 /**
  * Problems that do not stop all copies. Some of them:
@@ -238,8 +245,10 @@ export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusRe
 /** A reason for every path whose receiver has refused unproven copies of its sender. */
 export function unprovenReasons({ paths }: PolicyPlan, { cluster, refused }: Observation): StatusReason[] {
   return paths.flatMap(({ from, to }): StatusReason[] => {
-    const address = cluster.nodes.get(from)?.underlay?.address;
-    const packets = (address !== undefined && refused.get(to)?.get(address)) || 0;
+    const counts = copyAddresses(cluster.nodes.get(from)?.underlay).map(
+      (address) => refused.get(to)?.get(address) ?? 0,
+    );
+    const packets = counts.reduce((sum, count) => sum + count, 0);
     if (packets === 0) {
       return [];
     }
@@ -328,13 +337,28 @@ export function truncationReasons(
     }
   }
   const largest = largestMtu(cluster, policy.sources);
-  const wanted: Params = largest > 0 ? { largest, underlay: largest + ERSPAN_OVERHEAD } : {};
   // With a larger underlay MTU alone, the destination would get whole copies and drop them.
   const small = smallDestination(policy, observation);
   const destination: Params = small ? { destination: policy.destination, ...small } : {};
   return sortedBy(byNode, ([node]) => node).map(([node, packets]) => {
     const mtu = cluster.nodes.get(node)?.underlay?.mtu;
     const has: Params = mtu === undefined ? {} : { underlayMtu: mtu };
+    const wanted = largest > 0 ? wantedMtu(node, policy, { largest, cluster }) : {};
     return { ...say('COPIES_TRUNCATED', { node, packets, ...has, ...wanted, ...destination }), node };
   });
+}
+
+/** The MTU of the underlay that keeps the copies of a node whole. */
+function wantedMtu(
+  node: string,
+  { destination }: Policy,
+  { largest, cluster }: { largest: number; cluster: Observation['cluster'] },
+): Params {
+  const item = cluster.interfaces.get(destination);
+  const end = item && homeNode(item);
+  if (end === undefined || demandingPool(node, end, cluster) === undefined) {
+    return { largest, underlay: largest + ERSPAN_OVERHEAD };
+  }
+  const underlay = carrierMtu(largest + ERSPAN_OVERHEAD);
+  return { largest, underlay, encrypted: underlay - largest };
 }

@@ -16,6 +16,7 @@ import {
   withMore,
   withParts,
 } from './programs.ts';
+import { isOfPath, pathOf } from './tunnels.ts';
 
 /** The programs that nodes may get now. */
 export interface Staged {
@@ -133,7 +134,7 @@ function stageSender(
       !isReady(inForce.get(delivery.node), node, delivery);
     const unready = part.deliveries.filter(isUnready);
     const mayKeep = new Map(
-      unready.map((delivery) => [delivery.id, wait(`${node} sends ${delivery.id} ${numberOf(delivery)}`)]),
+      unready.map((delivery) => [delivery.id, wait(`${node} sends ${delivery.id} ${pathOf(delivery)}`)]),
     );
     return unready.length === 0 ? part : withEarlier(part, before, mayKeep);
   });
@@ -171,8 +172,7 @@ function withEarlier(
 /** Whether the receiver has confirmed the termination, and every program that it may run has it. */
 function isReady(receiver: InForce | undefined, from: string, delivery: ErspanDelivery): boolean {
   const hasEnd = (program: PlannedProgram) =>
-    partOf(program, delivery.policy)?.terminations.some((end) => end.node === from && hasNumber(end, delivery)) ??
-    false;
+    partOf(program, delivery.policy)?.terminations.some((end) => end.node === from && isOfPath(end, delivery)) ?? false;
   return receiver?.confirmed !== undefined && hasEnd(receiver.confirmed) && receiver.possible.every(hasEnd);
 }
 
@@ -217,14 +217,14 @@ function stageReceiver(
   if (last === undefined || last === planned) {
     return checked;
   }
-  const stays = new Set(planned.terminations.map((end) => `${end.node} ${numberOf(end)}`));
+  const stays = new Set(planned.terminations.map((end) => `${end.node} ${pathOf(end)}`));
   const isUsed = (end: Termination): boolean => {
     const told = senders.get(end.node);
     const programs = [...(inForce.get(end.node)?.possible ?? []), ...(told ? [told] : [])];
     return programs.some((program) => partOf(program, end.policy)?.deliveries.some((one) => isOfEnd(one, end, node)));
   };
   const mayStay = (end: Termination) => {
-    const isOver = !stays.has(`${end.node} ${numberOf(end)}`);
+    const isOver = !stays.has(`${end.node} ${pathOf(end)}`);
     return isOver && inForce.get(end.node)?.connected === true && isUsed(end);
   };
   return withLeaving(checked, last, (part, before) => keepEnds(part, before, mayStay, { node, ...staging }));
@@ -259,7 +259,7 @@ function keepEnds(
   const deliveries = new Map(part.deliveries.map((one) => [one.id, one]));
   const kept = before.terminations.filter(mayStay).flatMap((end): Termination[] => {
     const way = before.deliveries.find(({ id }) => id === end.delivery);
-    if (!way || way.kind === 'erspan' || !wait(`${node} receives ${end.id} ${numberOf(end)}`)) {
+    if (!way || way.kind === 'erspan' || !wait(`${node} receives ${end.id} ${pathOf(end)}`)) {
       return [];
     }
     const { duringHandover: _, ...plain } = way;
@@ -283,23 +283,15 @@ function keepEnds(
 
 /** Whether a delivery sends what the termination of `node` receives. */
 function isOfEnd(delivery: Delivery, end: Termination, node: string): boolean {
-  return delivery.kind === 'erspan' && delivery.node === node && hasNumber(delivery, end);
+  return delivery.kind === 'erspan' && delivery.node === node && isOfPath(end, delivery);
 }
 
 function isSamePath(a: ErspanDelivery, b: ErspanDelivery): boolean {
-  return a.node === b.node && a.address === b.address && hasNumber(a, b);
-}
-
-function hasNumber(a: { session: number; generation: number }, b: { session: number; generation: number }): boolean {
-  return a.session === b.session && a.generation === b.generation;
-}
-
-function numberOf({ session, generation }: { session: number; generation: number }): string {
-  return `${session}.${generation}`;
+  return a.node === b.node && a.address === b.address && pathOf(a) === pathOf(b);
 }
 
 function key(end: Termination): string {
-  return `${end.id} ${numberOf(end)}`;
+  return `${end.id} ${pathOf(end)}`;
 }
 
 function sorted<T extends { id: string }>(items: Iterable<T>): T[] {

@@ -1,6 +1,6 @@
 /** An indexed inventory that stays from one plan to the next, and takes over what differs. */
 import type { EdgeBinding, Inventory } from '@mirrorplane/contract';
-import type { Cluster, ClusterInterface, ClusterNode } from './cluster.ts';
+import { type Cluster, type ClusterInterface, type ClusterNode, encrypts } from './cluster.ts';
 import { sortedBy } from './order.ts';
 import { TrackedTable, type Tracker } from './tracked.ts';
 
@@ -14,6 +14,7 @@ export class TrackedCluster implements Cluster {
   readonly nodes: TrackedTable<ClusterNode>;
   readonly nodesOfPool: TrackedTable<readonly string[]>;
   readonly domainOfPool: TrackedTable<string>;
+  readonly encryptedPools: TrackedTable<true>;
   readonly origins: TrackedTable<string>;
   /** Names of all nodes, sorted. It is another array whenever a node or a pool differs. */
   nodeNames: readonly string[] = [];
@@ -26,6 +27,7 @@ export class TrackedCluster implements Cluster {
     this.nodes = new TrackedTable<ClusterNode>(tracker, isSameText);
     this.nodesOfPool = new TrackedTable<readonly string[]>(tracker, isSameText);
     this.domainOfPool = new TrackedTable<string>(tracker, isSameText);
+    this.encryptedPools = new TrackedTable<true>(tracker, isSameText);
     this.origins = new TrackedTable<string>(tracker, isSameText);
   }
 
@@ -88,9 +90,11 @@ export class TrackedCluster implements Cluster {
 
   #takeNodes({ nodes, pools }: Inventory): void {
     let differs = false;
-    for (const { name, domain } of pools) {
-      differs = this.domainOfPool.set(name, domain) || differs;
+    for (const pool of pools) {
+      differs = this.domainOfPool.set(pool.name, pool.domain) || differs;
+      this.encryptedPools.set(pool.name, encrypts(pool) || undefined);
     }
+    this.encryptedPools.keepOnly(new Set(pools.map(({ name }) => name)));
     this.domainOfPool.keepOnly(new Set(pools.map(({ name }) => name)), () => {
       differs = true;
     });

@@ -2,7 +2,7 @@
 import { type Inventory, MANY_POLICIES, type Policy, type PolicySpec } from '@mirrorplane/contract';
 import { normalise, type Sessions, validate } from '@mirrorplane/planner';
 import fc from 'fast-check';
-import { policyOf, specOf } from './golden.ts';
+import { policyOf, specOf, wireguardKey } from './golden.ts';
 
 const NODES = ['node-1', 'node-2', 'node-3', 'node-4'];
 const POOLS = ['pool-a', 'pool-b', 'pool-c'];
@@ -10,18 +10,34 @@ const IDS = Array.from({ length: 12 }, (_, index) => `if-${index}`);
 
 const nodes = fc.tuple(
   ...NODES.map((name, index) =>
-    fc.record({ pool: fc.constantFrom(...POOLS), underlay: fc.constantFrom(true, true, true, false) }).map((node) => ({
-      name,
-      pool: node.pool,
-      ...(node.underlay && {
-        underlay: { device: 'mirror', address: `10.9.0.${index + 1}`, mtu: 1500 },
-      }),
-    })),
+    fc
+      .record({
+        pool: fc.constantFrom(...POOLS),
+        underlay: fc.constantFrom(true, true, true, false),
+        encrypts: fc.constantFrom(true, true, false),
+      })
+      .map(({ pool, underlay, encrypts }) => ({
+        name,
+        pool,
+        ...(underlay && {
+          underlay: {
+            ...{ device: 'mirror', address: `10.9.0.${index + 1}`, mtu: 1500 },
+            ...(encrypts && { wireguard: { publicKey: wireguardKey(index + 1), port: 51_850 } }),
+          },
+        }),
+      })),
   ),
 );
 
 const pools = fc.tuple(
-  ...POOLS.map((name) => fc.constantFrom('east', 'east', 'west').map((domain) => ({ name, domain }))),
+  ...POOLS.map((name) =>
+    fc
+      .record({
+        domain: fc.constantFrom('east', 'east', 'west'),
+        underlay: fc.constantFrom(undefined, 'plain', 'wireguard'),
+      })
+      .map((pool): Inventory['pools'][number] => ({ name, ...pool })),
+  ),
 );
 
 const someNodes = fc.uniqueArray(fc.constantFrom(...NODES), { maxLength: 2 });

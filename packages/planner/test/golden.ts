@@ -6,6 +6,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { InterfaceKind, Inventory, Policy, PolicySpec } from '@mirrorplane/contract';
 
+/** A public key of WireGuard that differs from others in its first bytes. @param number 0 to 255 */
+export function wireguardKey(number: number): string {
+  return Buffer.alloc(32, number).toString('base64');
+}
+
 /** One file of golden/validate or golden/plan. */
 export interface Golden<Input, Expected> {
   file: string;

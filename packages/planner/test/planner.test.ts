@@ -8,7 +8,7 @@ import type { Inventory, Policy } from '@mirrorplane/contract';
 import { type Plan, Planner, partsOf, plan, type Sessions } from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { clusters } from './arbitrary.ts';
-import { inventoryOf, policyOf } from './golden.ts';
+import { inventoryOf, policyOf, wireguardKey } from './golden.ts';
 
 /** One change of what is planned. */
 type Change = (state: State) => State;
@@ -46,22 +46,25 @@ const runs = clusters.chain(({ inventory, later, policies }) => {
       (state) => ({ ...state, inventory: next }),
   );
   const copied: fc.Arbitrary<Change> = fc.constant((state) => structuredClone(state));
-  const node = fc.tuple(index, fc.boolean()).map(([at, has]) =>
+  const node = fc.tuple(index, fc.boolean(), fc.constantFrom(0, 1, 2)).map(([at, has, key]) =>
     withInventory(({ nodes }) => ({
       nodes: replaceAt(nodes, at, ({ name, pool }) => ({
         name,
         pool,
         ...(has && {
-          underlay: { device: 'mirror', address: `10.9.1.${at + 1}`, mtu: 1500 + at, proves: true as const },
+          underlay: {
+            ...{ device: 'mirror', address: `10.9.1.${at + 1}`, mtu: 1500 + at, proves: true as const },
+            ...(key > 0 && { wireguard: { publicKey: wireguardKey(3 * at + key), port: 51_850 } }),
+          },
         }),
       })),
     })),
   );
   const nodeGone = index.map((at) => withInventory(({ nodes }) => ({ nodes: nodes.filter((_, i) => i !== at % 4) })));
   const pool = fc
-    .tuple(index, fc.constantFrom('east', 'west'))
-    .map(([at, domain]) =>
-      withInventory(({ pools }) => ({ pools: replaceAt(pools, at, ({ name }) => ({ name, domain })) })),
+    .tuple(index, fc.constantFrom('east', 'west'), fc.constantFrom('plain' as const, 'wireguard' as const))
+    .map(([at, domain, underlay]) =>
+      withInventory(({ pools }) => ({ pools: replaceAt(pools, at, ({ name }) => ({ name, domain, underlay })) })),
     );
   const edited = fc
     .tuple(
