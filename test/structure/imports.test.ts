@@ -40,6 +40,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'datapath',
     'discovery',
     'throttle',
+    'underlay',
     'reconcile',
     'looks',
     'probes',

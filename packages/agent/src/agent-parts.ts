@@ -13,6 +13,7 @@ import type { Logger } from './log.ts';
 import type { DeviceStatistics } from './netlink/statistics.ts';
 import type { Throttle } from './throttle/throttle.ts';
 import type { TrafficReader } from './traffic-reader.ts';
+import type { Tunnels } from './underlay/tunnels.ts';
 
 /** The parts. Without an optional part, the agent sees or does less. */
 export interface AgentParts {
@@ -44,6 +45,8 @@ export interface AgentParts {
   traffic?: TrafficReader;
   /** Whether a NIC may offload flows, by the name of its device. Left out: no NIC does. */
   offloads?: (device: string) => boolean;
+  /** WireGuard devices of encrypted copies. Left out: this node cannot encrypt. */
+  tunnels?: Pick<Tunnels, 'addTo' | 'ensure' | 'retain'>;
   /** Finds the underlay among the current devices of `links`. */
   underlay: () => Promise<UnderlayState>;
   /**

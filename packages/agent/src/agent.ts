@@ -171,7 +171,7 @@ export class Agent {
   async #pass(): Promise<void> {
     const { links, nextHops, underlay, forwarding, hostAddresses, maxRate, maxHops, identities, throttle } =
       this.#parts;
-    this.#underlay = await underlay();
+    this.#underlay = this.#withKey(await underlay());
     this.#announcer.look(this.#underlay);
     const present = links.links();
     const look = this.#schedule.takeLook(present);
@@ -193,8 +193,11 @@ export class Agent {
     // Nothing waits for ARP, because the kernel keeps copies until then. A neighbour that is
     // resolved or lost requests another pass.
     void nextHops.want(underlayEnd(this.#underlay), erspanAddresses(program), senderAddresses(program));
+    const mtu = this.#underlay.underlay?.mtu;
+    const tunnels = mtu === undefined ? undefined : await this.#parts.tunnels?.ensure(program, mtu);
     const around = {
       devices: this.#found.devices,
+      ...(tunnels && { tunnels }),
       underlay: this.#underlay,
       nextHops: nextHops.current(),
       noWayBack: nextHops.noWayBack(),
@@ -216,8 +219,17 @@ export class Agent {
     // What a look sees first may be read before `apply` returns.
     this.lookNames.learn(looks, this.#found.devices, present);
     await this.#apply(program, { ...reconciled, state, unseen, wishes }, present, look);
+    if (this.#appliedRevision === program.revision) {
+      await this.#parts.tunnels?.retain(program);
+    }
     this.#reporter.sendInventory();
     this.#reporter.sendStatus();
+  }
+
+  /** Adds the key for encrypted copies to the underlay. */
+  #withKey(state: UnderlayState): UnderlayState {
+    const { tunnels } = this.#parts;
+    return state.underlay && tunnels ? { ...state, underlay: tunnels.addTo(state.underlay) } : state;
   }
 
   async #apply(

@@ -25,7 +25,14 @@ import { checkHost, requireFit } from './preflight/index.ts';
 import { layDownRights } from './preflight/lay-down-rights.ts';
 import { renderChecks } from './preflight/render.ts';
 import { AGENT_CAPABILITIES, requireRights } from './preflight/rights.ts';
-import { AGENT_VERSION, type AgentOptions, DEFAULT_BPFFS, kernelDatapath, startAgent } from './start.ts';
+import {
+  AGENT_VERSION,
+  type AgentOptions,
+  DEFAULT_BPFFS,
+  kernelDatapath,
+  startAgent,
+  WIREGUARD_PORT,
+} from './start.ts';
 import { uninstall } from './uninstall.ts';
 
 interface Flags {
@@ -45,6 +52,7 @@ interface Flags {
   identityScope?: string;
   maxRate?: number;
   underlayHops?: number;
+  wireguardPort?: number;
   protect: 'auto' | 'all' | 'off';
   uplinkRate?: number;
   hook: HookChoice;
@@ -57,6 +65,8 @@ interface Flags {
 
 /** A copy leaves with TTL 255, and each router takes 1. */
 const MAX_HOPS = 254;
+/** The highest UDP port that has a next one. */
+const MAX_PORT = 65_534;
 
 /**
  * Milliseconds after which a pass counts as stuck. A pass over a thousand devices takes less than
@@ -97,6 +107,14 @@ function hops(text: string): number {
   return count;
 }
 
+function udpPort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > MAX_PORT) {
+    throw new InvalidArgumentError(`use 1 to ${MAX_PORT}.`);
+  }
+  return port;
+}
+
 function ipv4(text: string): string {
   if (!isIPv4(text)) {
     throw new InvalidArgumentError('this is not an IPv4 address.');
@@ -124,6 +142,11 @@ const command = new Command('mirrorplane agent')
     '--underlay-hops <n>',
     'most routers between two nodes: copies that have passed more are refused (default: not checked)',
     hops,
+  )
+  .option(
+    '--wireguard-port <port>',
+    `UDP port of encrypted copies; the next port is used too while keys change (default: ${WIREGUARD_PORT})`,
+    udpPort,
   )
   .option('--max-rate <mbit>', 'budget for all copies that this node makes, Mbit/s (default: no limit)', megabits)
   .addOption(
@@ -161,7 +184,8 @@ const command = new Command('mirrorplane agent')
 
 /** The options of the agent that are only handed on. */
 function partsOf(flags: Flags): Partial<AgentOptions> {
-  const { mirrorDevice, mirrorAddress, identityScope, maxRate, underlayHops, uplinkRate, protect } = flags;
+  const { mirrorDevice, mirrorAddress, identityScope, maxRate, underlayHops, wireguardPort, uplinkRate, protect } =
+    flags;
   const { arrive, libvirt, openVswitch, proxmox, incus, containers } = flags;
   return {
     ...{ arrive, libvirt, openVswitch, proxmox, incus, containers },
@@ -172,6 +196,7 @@ function partsOf(flags: Flags): Partial<AgentOptions> {
     ...(identityScope !== undefined && { identityScope }),
     ...(maxRate !== undefined && { maxRate }),
     ...(underlayHops !== undefined && { maxHops: underlayHops }),
+    ...(wireguardPort !== undefined && { wireguardPort }),
     ...(uplinkRate !== undefined && { uplinkRate }),
   };
 }

@@ -35,12 +35,15 @@ import { readLost } from './throttle/backlog-drops.ts';
 import { speedOf } from './throttle/carrier-readings.ts';
 import { Throttle } from './throttle/throttle.ts';
 import { TrafficReader } from './traffic-reader.ts';
+import { KeyFile } from './underlay/keys.ts';
+import { Tunnels } from './underlay/tunnels.ts';
 
 /** Files of the agent below its data folder, beside the credentials. */
 export const STATE_FILES = {
   program: 'program.json',
   neighbours: 'neighbours.json',
   identities: 'identities.json',
+  wireguard: 'wireguard.json',
 } as const;
 
 /** How to run an agent. */
@@ -87,6 +90,8 @@ export interface AgentOptions {
   maxRate?: number;
   /** The most routers between two nodes, 0 to 254. Default not known. */
   maxHops?: number;
+  /** UDP port of encrypted copies. The next one is used too while keys change. Default WIREGUARD_PORT. */
+  wireguardPort?: number;
   /** Throttle copies if service traffic needs the device that they leave by. Default true. */
   protect?: boolean;
   /**
@@ -123,6 +128,9 @@ export interface RunningAgent {
 
 /** Where links, programs and maps are pinned, unless told otherwise. */
 export const DEFAULT_BPFFS = '/sys/fs/bpf/mirrorplane';
+
+/** UDP port of encrypted copies, unless told otherwise. WireGuard of others often has 51820. */
+export const WIREGUARD_PORT = 51_850;
 
 /** The version of this agent. */
 export const AGENT_VERSION: string = manifest.version;
@@ -173,6 +181,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     links.on('network', () => addresses.forget());
     const addressesOf = (ifindex: number) => addresses.of(ifindex);
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
+    const tunnels = options.mirrorDevice === undefined ? undefined : await createTunnels(options, client, closers);
     const events = new EventRecorder();
     const agent = new Agent({
       node,
@@ -187,6 +196,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       statistics: (ifindex) => deviceStatistics(client, ifindex),
       ...(throttle && { throttle }),
       traffic: createTraffic(options, links, closers),
+      ...(tunnels && { tunnels }),
       underlay: () => findUnderlay(addressesOf, underlayOptions, links.links()),
       offloads: featureReader(HW_TC_OFFLOAD),
       announce,
@@ -264,6 +274,18 @@ function ratesOf({ mirrorDevice, uplinkRate }: AgentOptions, links: NetlinkLinkS
   const [device] = mirrorDevice === undefined ? [] : named(links.links(), mirrorDevice);
   const name = device?.name ?? mirrorDevice;
   return name !== undefined && uplinkRate !== undefined ? { [name]: uplinkRate } : {};
+}
+
+async function createTunnels(
+  { data, wireguardPort: port = WIREGUARD_PORT, log }: AgentOptions,
+  client: RtClient,
+  closers: Closers,
+): Promise<Tunnels> {
+  const keys = new KeyFile(join(data, STATE_FILES.wireguard));
+  const tunnels = new Tunnels({ client, keys, port, log });
+  closers.add(() => tunnels.close());
+  await tunnels.open();
+  return tunnels;
 }
 
 function createTraffic(options: AgentOptions, links: NetlinkLinkSource, closers: Closers): TrafficReader {

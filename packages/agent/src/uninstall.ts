@@ -10,6 +10,7 @@ import { releaseAll } from './discovery/neighbours.ts';
 import { holdLock, holdPins, LOCK_FILE } from './host/lock.ts';
 import { RtClient } from './netlink/rtnetlink.ts';
 import { STATE_FILES } from './start.ts';
+import { removeTunnels } from './underlay/tunnel-device.ts';
 
 /** What an uninstall has found. */
 export interface Found {
@@ -57,6 +58,7 @@ async function uninstallDatapath(datapath: Datapath, bpffs: string | undefined):
 async function removeFiles(data: string): Promise<void> {
   const client = new RtClient();
   try {
+    await removeTunnels(client);
     await releaseAll(client, await NeighbourRecord.load(join(data, STATE_FILES.neighbours)));
   } finally {
     client.close();

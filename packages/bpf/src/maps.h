@@ -249,7 +249,7 @@ struct {
     __type(value, struct probe_counts);
 } probe_counts SEC(".maps");
 
-/* Key: sender and session. Value: where its copies go. Memory: about 90 bytes an entry. */
+/* Key: sender, session and device. Value: where its copies go. Memory: about 90 bytes an entry. */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 65536);

@@ -284,7 +284,25 @@ static __always_inline bool is_odd_erspan(struct __sk_buff *skb, struct iphdr *i
            protocol == bpf_htons(GRE_PROTOCOL_ERSPAN);
 }
 
-static __always_inline int terminate(struct __sk_buff *skb) {
+/* Whether a packet comes out of a tunnel. Its own function, because of the stack, see verifier.h. */
+__global bool is_tunnelled(struct __sk_buff *skb) {
+    struct place *place = this_place();
+
+    return place && (place->tunnels[0] == skb->ifindex || place->tunnels[1] == skb->ifindex);
+}
+
+/*
+ * A packet out of a tunnel has no Ethernet header. It gets one, so that all else is the same.
+ * False: it is no copy.
+ */
+__global bool give_ethernet(struct __sk_buff *skb) {
+    __be16 protocol = bpf_htons(ETH_P_IP);
+
+    return skb->protocol == protocol && !bpf_skb_change_head(skb, ETH_HEADER_LEN, 0) &&
+           !bpf_skb_store_bytes(skb, ETH_HEADER_LEN - 2, &protocol, sizeof(protocol), 0);
+}
+
+static __always_inline int receive(struct __sk_buff *skb) {
     struct termination_counters *counters;
     struct termination *termination;
     struct termination_key key;
@@ -305,7 +323,7 @@ static __always_inline int terminate(struct __sk_buff *skb) {
         return is_odd_erspan(skb, &headers.ip) && is_in_place(skb) ? refuse_unproven(skb, &headers, REFUSED_ODD_HEADER)
                                                                    : TCX_NEXT;
     key.address = headers.ip.saddr;
-    key.session = bpf_ntohl(headers.word) & 0x03ff;
+    key.session_at_device = (bpf_ntohl(headers.word) & 0x03ff) | skb->ifindex << 10;
     termination = bpf_map_lookup_elem(&terminations, &key);
     if (!is_proven(skb, termination, &headers))
         return is_in_place(skb) ? refuse_unproven(skb, &headers, why_unproven(skb, termination, &headers)) : TCX_NEXT;
@@ -332,6 +350,16 @@ static __always_inline int terminate(struct __sk_buff *skb) {
     if (termination->kind == DELIVERY_ERSPAN)
         return relay(skb, termination, &headers, counters, &size);
     return deliver(skb, termination, &headers, counters, copy, &size);
+}
+
+/* Nothing but copies comes out of a tunnel: all else is dropped. */
+static __always_inline int terminate(struct __sk_buff *skb) {
+    int verdict;
+
+    if (is_tunnelled(skb) && !give_ethernet(skb))
+        return TC_ACT_SHOT;
+    verdict = receive(skb);
+    return verdict == TCX_NEXT && is_tunnelled(skb) ? TC_ACT_SHOT : verdict;
 }
 
 #endif

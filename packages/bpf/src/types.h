@@ -163,7 +163,12 @@ struct delivery_counters {
 
 struct termination_key {
     __u32 address; /* of the sender, network byte order */
-    __u32 session;
+    /*
+     * The session, and above its 10 bits the low 22 bits of the ifindex of the device that the packet
+     * arrives at: while this node gets another key for encrypted copies, a path has an end at two
+     * devices. One number, because of the stack, see verifier.h.
+     */
+    __u32 session_at_device;
 };
 
 struct termination {
@@ -362,6 +367,7 @@ struct place {
      * earlier notes of CPUs are outdated, see feedback.h.
      */
     __u32 begun;
+    __u32 tunnels[2]; /* ifindexes of devices that encrypt copies, as MAX_TUNNELS of datapath.ts; 0: there is none */
 };
 
 /* Where a look sees a packet, see watch.h. As LOOK_PLACES in packages/contract. */

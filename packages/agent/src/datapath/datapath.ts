@@ -121,6 +121,11 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
    * MTU of the destination's own device in bytes, if known. TCP is cut into segments of this size.
    */
   destinationMtu?: number;
+  /**
+   * Copies are encrypted: `ifindex` is a WireGuard device, and this is the device that carries its
+   * packets. Left out: in clear text.
+   */
+  carrier?: number;
 }
 export type DeliveryEntry = LocalDeliveryEntry | EdgeDeliveryEntry | ErspanDeliveryEntry;
 
@@ -144,9 +149,22 @@ export interface TerminationEntry {
    * so nothing is delivered.
    */
   hasWayBack?: boolean;
+  /**
+   * ifindex of the device that copies come from: a tunnel, if they are encrypted. 0: the tunnel is
+   * absent, and nothing is delivered. Default the mirror device.
+   */
+  device?: number;
+  /**
+   * Copies are encrypted, and this is the underlay address of the other node: ERSPAN that comes from
+   * it in clear text is refused and counted. Left out: copies come in clear text.
+   */
+  carrierAddress?: string;
   /** id of a delivery of the same state. A delivery to another node relays the copies to it. */
   delivery: string;
 }
+
+/** The most WireGuard devices of a node: two while its key changes. */
+export const MAX_TUNNELS = 2;
 
 /** A place where frames enter a bridge: ingress of a port, egress of the bridge device itself. */
 export interface ArrivalPort {
@@ -220,6 +238,11 @@ export interface DatapathState {
   terminations: TerminationEntry[];
   /** ifindex of the mirror device, with the BPF program `terminate`. 0: none. */
   mirrorDevice: number;
+  /**
+   * ifindexes of the WireGuard devices that encrypted copies come from, at most MAX_TUNNELS. Default
+   * none.
+   */
+  tunnels?: number[];
   /**
    * Ports where unicast towards mirrored guests is captured before a firewall of the bridge can
    * drop it. Default none.

@@ -220,17 +220,25 @@ export async function dumpLinks(client: RtClient): Promise<Map<number, Link>> {
 export interface LinkChange {
   name?: string;
   alias?: string;
+  mtu?: number;
   up?: true;
 }
 
 /** Changes a device. @throws NetlinkError if the kernel refuses */
-export async function changeLink(client: RtClient, ifindex: number, { name, alias, up }: LinkChange): Promise<void> {
+export async function changeLink(
+  client: RtClient,
+  ifindex: number,
+  { name, alias, mtu, up }: LinkChange,
+): Promise<void> {
   const attrs: Buffer[] = [];
   if (name !== undefined) {
     attrs.push(attribute(IFLA.IFNAME, Buffer.from(`${name}\0`)));
   }
   if (alias !== undefined) {
     attrs.push(attribute(IFLA.IFALIAS, Buffer.from(alias)));
+  }
+  if (mtu !== undefined) {
+    attrs.push(attribute(IFLA.MTU, u32(mtu)));
   }
   const flags = up ? IFF_UP : 0;
   await client.request(RTM.SETLINK, Buffer.concat([linkHeader(ifindex, flags), ...attrs]));

@@ -54,8 +54,8 @@ function check(what: string, result: number): number {
   return result;
 }
 
-function openSocket(): number {
-  return check('open an rtnetlink socket', call.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE));
+function openSocket(protocol: number): number {
+  return check('open a netlink socket', call.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol));
 }
 
 /** The parsed next datagram. Undefined if none waits. @throws NetlinkError */
@@ -97,6 +97,12 @@ export class RtSync {
   #fd = -1;
   #sequence = 0;
   readonly #received = Buffer.alloc(RECEIVE);
+  readonly #protocol: number;
+
+  /** @param protocol of netlink. Default NETLINK_ROUTE */
+  constructor(protocol: number = NETLINK_ROUTE) {
+    this.#protocol = protocol;
+  }
 
   /**
    * Sends one message and returns the answers. @throws NetlinkError with the kernel's message if it
@@ -182,7 +188,7 @@ export class RtSync {
     if (this.#fd !== -1) {
       return;
     }
-    this.#fd = openSocket();
+    this.#fd = openSocket(this.#protocol);
     for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
       call.setsockopt(this.#fd, SOL_NETLINK, option, [1], 4);
     }
@@ -202,7 +208,7 @@ export class RtChanges {
 
   /** Begins to listen. @throws NetlinkError */
   open(): void {
-    this.#fd = openSocket();
+    this.#fd = openSocket(NETLINK_ROUTE);
     // struct sockaddr_nl with a port id that the kernel chooses. A socket without a port id gets no
     // notifications.
     const address = Buffer.concat([u16(AF_NETLINK), Buffer.alloc(10)]);

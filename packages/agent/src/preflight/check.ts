@@ -20,6 +20,7 @@ export const CHECK_IDS = [
   'bpffs',
   'data-path',
   'mirror-device',
+  'encryption',
   'data-folder',
   'certificate',
   'clock',

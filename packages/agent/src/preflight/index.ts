@@ -9,6 +9,7 @@ import { type Check, type CheckId, guarded, HostUnfit, isFit, judged, SEE_ABOVE,
 import { judgeController, readController } from './controller.ts';
 import { judgeDataFolder, readDataFolder } from './data-folder.ts';
 import { tryDatapath } from './data-path.ts';
+import { judgeEncryption, readWireguard } from './encryption.ts';
 import {
   type HookFacts,
   judgeBtf,
@@ -63,6 +64,7 @@ export async function checkHost(options: PreflightOptions): Promise<Check[]> {
     // devices.
     const mayAsk = hasCapability(rights, 'CAP_NET_ADMIN');
     checks.push(mayAsk ? await guarded('mirror-device', look) : skipped('mirror-device', SEE_ABOVE));
+    checks.push(await guarded('encryption', () => judgeEncryption(readWireguard())));
   }
   checks.push(await guarded('data-folder', () => judgeDataFolder(readDataFolder(data))));
   const now = new Date();

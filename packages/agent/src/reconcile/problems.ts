@@ -3,9 +3,11 @@ import type { CaptureStatus, NodeProblem, NodeProgram } from '@mirrorplane/contr
 import type { CaptureRefusal, DeliveryEntry } from '../datapath/datapath.ts';
 import { copiesRefusalOf, refusalOf } from '../discovery/devices.ts';
 import type { Reconciled, Surroundings } from './surroundings.ts';
+import { underlayAddress, untunnelled } from './tunnel-ways.ts';
 
 /** Problems of this node for its program. */
-export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }: Surroundings): NodeProblem[] {
+export function problemsOf(program: NodeProgram, around: Surroundings): NodeProblem[] {
+  const { underlay, nextHops, devices } = around;
   const problems: NodeProblem[] = [];
   const erspan = program.deliveries.filter((delivery) => delivery.kind === 'erspan');
   // A configured mirror device that is absent is reported before a policy needs it.
@@ -17,7 +19,9 @@ export function problemsOf(program: NodeProgram, { underlay, nextHops, devices }
       problems.push({ code: 'DEVICE_DOWN', message: `the mirror device ${underlay.underlay.device} is down` });
     }
   }
-  for (const { address, node, policy } of underlay.underlay === undefined ? [] : erspan) {
+  problems.push(...untunnelled(program, around));
+  for (const { node, policy, ...way } of underlay.underlay === undefined ? [] : erspan) {
+    const address = underlayAddress(way);
     const hop = nextHops.get(address);
     if (hop?.state === 'noRoute') {
       problems.push({ code: 'ROUTE_MISSING', message: `node ${node}: ${hop.why}`, policy });
@@ -55,7 +59,11 @@ export function throttledPolicies(
   deliveries: readonly DeliveryEntry[],
   { throttled, devices }: Surroundings,
 ): NodeProblem[] {
-  const concerned = deliveries.filter(({ kind, ifindex }) => kind !== 'local' && throttled?.has(ifindex));
+  const uplinks = deliveries.map((delivery) => ({
+    ...delivery,
+    ifindex: (delivery.kind === 'erspan' ? delivery.carrier : undefined) ?? delivery.ifindex,
+  }));
+  const concerned = uplinks.filter(({ kind, ifindex }) => kind !== 'local' && throttled?.has(ifindex));
   return concerned.map(({ policy, ifindex }) => {
     const name = devices.find((device) => device.ifindex === ifindex)?.name ?? `device ${ifindex}`;
     const message = `service traffic leaves too little room for all copies on ${name}; some copies are dropped as overBudget`;

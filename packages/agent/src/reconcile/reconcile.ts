@@ -2,7 +2,15 @@
  * Computes the desired state of the data plane from a node program and the devices of the node.
  * Pure: no I/O, no clock.
  */
-import { type Capture, type Delivery, hookCaptureId, type NodeProgram, type Termination } from '@mirrorplane/contract';
+import {
+  type Capture,
+  type Delivery,
+  hookCaptureId,
+  type NodeProgram,
+  type Termination,
+  tunnelAddress,
+  tunnelMtu,
+} from '@mirrorplane/contract';
 import type { DeliveryEntry, Hook, HookCapture, TerminationEntry } from '../datapath/datapath.ts';
 import { isCable } from '../discovery/device-kinds.ts';
 import { copiesRefusalOf, type NodeDevice, refusalOf } from '../discovery/devices.ts';
@@ -10,6 +18,7 @@ import { firewallUplinks, planArrivals } from './arrivals.ts';
 import { handoverDeliveries, handoverOf } from './handover.ts';
 import { problemsOf, throttledByCpus, throttledPolicies, unprotected } from './problems.ts';
 import type { PlacedCapture, Reconciled, Surroundings } from './surroundings.ts';
+import { tunnelDevice, tunnelDevices, underlayAddress } from './tunnel-ways.ts';
 
 /**
  * 2^32: a packet is copied where a random 32-bit number is below the threshold, so this copies all.
@@ -35,14 +44,14 @@ export function hookOf(kind: Capture['kind'], direction: 'inbound' | 'outbound',
   return received ? 'ingress' : 'egress';
 }
 
-/** The addresses that the program sends ERSPAN to. */
+/** The underlay addresses that the program sends copies to. */
 export function erspanAddresses(program: NodeProgram): string[] {
-  return program.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [delivery.address] : []));
+  return program.deliveries.flatMap((delivery) => (delivery.kind === 'erspan' ? [underlayAddress(delivery)] : []));
 }
 
-/** The addresses that the program receives ERSPAN from. */
+/** The underlay addresses that the program receives copies from. */
 export function senderAddresses(program: NodeProgram): string[] {
-  return program.terminations.map(({ address }) => address);
+  return program.terminations.map(underlayAddress);
 }
 
 /** Translates a node program into the words of the kernel. */
@@ -81,6 +90,7 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
       deliveries,
       terminations: program.terminations.flatMap((termination) => terminationEntry(termination, around, choose)),
       mirrorDevice: around.underlay.underlay === undefined ? 0 : around.underlay.ifindex,
+      ...(tunnelDevices(around).length > 0 && { tunnels: tunnelDevices(around) }),
       hostAddresses: [...(around.hostAddresses ?? [])],
       physicalDevices: [...physicalDevices(around), ...firewallUplinks(captures, around.links ?? [])],
       copyVlans: program.copyVlans.filter((id) => !toldApart(program).has(id)),
@@ -163,7 +173,7 @@ function bytesPerSecond(megabits: number): number {
 function deliveryEntry(
   delivery: Delivery,
   byInterface: ReadonlyMap<string, NodeDevice>,
-  { underlay }: Surroundings,
+  around: Surroundings,
 ): DeliveryEntry {
   const { id, policy } = delivery;
   const budget = delivery.maxRate !== undefined && { maxRate: bytesPerSecond(delivery.maxRate) };
@@ -177,18 +187,33 @@ function deliveryEntry(
       ? { ...base, ...allow, kind: 'local' }
       : { ...base, kind: 'edge', vlanId: delivery.vlanId };
   }
+  return erspanEntry(delivery, budget, around);
+}
+
+function erspanEntry(
+  delivery: Extract<Delivery, { kind: 'erspan' }>,
+  budget: false | { maxRate: number },
+  around: Surroundings,
+): DeliveryEntry {
+  const { underlay } = around;
+  const { id, policy, tunnel } = delivery;
   const { address, destinationMtu, session, generation, secret, remoteMtu } = delivery;
   const proof = { session, generation, ...(secret !== undefined && { secret }) };
   const base = { ...budget, id, policy, kind: 'erspan', address, ...proof } as const;
   if (underlay.underlay === undefined || !underlay.up) {
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   }
+  const mtu = Math.min(underlay.underlay.mtu, remoteMtu);
+  const whole = { ...base, ...(destinationMtu !== undefined && { destinationMtu }) };
+  if (tunnel === undefined) {
+    return { ...whole, ifindex: underlay.ifindex, mtu, sourceAddress: underlay.underlay.address };
+  }
   return {
-    ...base,
-    ifindex: underlay.ifindex,
-    mtu: Math.min(underlay.underlay.mtu, remoteMtu),
-    ...(destinationMtu !== undefined && { destinationMtu }),
-    sourceAddress: underlay.underlay.address,
+    ...whole,
+    ifindex: tunnelDevice(tunnel, around),
+    carrier: underlay.ifindex,
+    mtu: tunnelMtu(mtu),
+    sourceAddress: tunnelAddress(tunnel.ownKey),
   };
 }
 
@@ -197,19 +222,25 @@ function deliveryEntry(
  * sent to it.
  */
 function terminationEntry(
-  { delivery, ...termination }: Termination,
-  { underlay, maxHops, noWayBack }: Surroundings,
+  { delivery, tunnel, ...termination }: Termination,
+  around: Surroundings,
   choose: (delivery: string) => string,
 ): TerminationEntry[] {
-  const ownAddress = underlay.underlay?.address;
-  if (ownAddress === undefined) {
+  const { maxHops, noWayBack } = around;
+  const own = around.underlay.underlay?.address;
+  if (own === undefined) {
     return [];
   }
+  const ownAddress = tunnel ? tunnelAddress(tunnel.ownKey) : own;
   const entry: TerminationEntry = { ...termination, ownAddress, delivery: choose(delivery) };
+  if (tunnel) {
+    entry.device = tunnelDevice(tunnel, around);
+    entry.carrierAddress = tunnel.endpoint.address;
+  }
   if (maxHops !== undefined && termination.secret !== undefined) {
     entry.leastTtl = MAX_TTL - maxHops; // a sender that knows no secret sends with a lower TTL
   }
-  if (noWayBack?.has(termination.address)) {
+  if (noWayBack?.has(underlayAddress({ ...termination, tunnel }))) {
     entry.hasWayBack = false;
   }
   return [entry];

@@ -6,6 +6,7 @@ import type { ForwardingEntry } from '../discovery/forwarding.ts';
 import type { NextHop } from '../discovery/neighbours.ts';
 import type { UnderlayState } from '../discovery/underlay.ts';
 import type { Link } from '../netlink/link.ts';
+import type { TunnelState } from '../underlay/tunnels.ts';
 
 /** Everything that `reconcile` needs in addition to the program. */
 export interface Surroundings {
@@ -13,6 +14,8 @@ export interface Surroundings {
   underlay: UnderlayState;
   /** By ERSPAN address. An absent address has not been looked up yet. */
   nextHops: ReadonlyMap<string, NextHop>;
+  /** WireGuard devices by own public key. Left out: there are none. */
+  tunnels?: ReadonlyMap<string, TunnelState>;
   /** Addresses of senders that no route by the mirror device leads to. Left out: not known. */
   noWayBack?: ReadonlySet<string>;
   /** The most routers between two nodes. Left out: not known. */

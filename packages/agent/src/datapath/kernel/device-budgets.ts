@@ -13,7 +13,7 @@ import {
   u32Key,
 } from './layout.ts';
 import type { BpfMap } from './libbpf.ts';
-import { deviceBudgetKey, leaves } from './rows.ts';
+import { deviceBudgetKey, leaves, uplinkOf } from './rows.ts';
 import type { Slots } from './slots.ts';
 import type { TableWriter } from './table-writer.ts';
 
@@ -31,7 +31,7 @@ export class DeviceBudgets {
 
   /** Sets the devices of a new state. */
   remember(state: DatapathState): void {
-    this.#ifindexes = new Set(state.protect ? state.deliveries.filter(leaves).map(({ ifindex }) => ifindex) : []);
+    this.#ifindexes = new Set(state.protect ? state.deliveries.filter(leaves).map(uplinkOf) : []);
   }
 
   /** Ids that must keep their slots. */

@@ -17,7 +17,7 @@ import {
   SKIP_REASONS,
   TERMINATION_DROP_REASONS,
 } from '@mirrorplane/contract';
-import type { DeliveryEntry, Hook, TerminationEntry } from '../datapath.ts';
+import { type DeliveryEntry, type Hook, MAX_TUNNELS, type TerminationEntry } from '../datapath.ts';
 
 const COUNT_SIZE = 16;
 
@@ -71,7 +71,7 @@ export const LAYOUT = {
     },
   },
   delivery_counters: { size: 2 * COUNT_SIZE, fields: { sent: 0, feedback: COUNT_SIZE } },
-  termination_key: { size: 8, fields: { address: 0, session: 4 } },
+  termination_key: { size: 8, fields: { address: 0, session_at_device: 4 } },
   termination: {
     size: 52,
     fields: {
@@ -116,7 +116,7 @@ export const LAYOUT = {
   destination: { size: 40, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28, arriving: 32 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
   host_address: { size: 16, fields: { bytes: 0 } },
-  place: { size: 12, fields: { helper: 0, netns: 4, begun: 8 } },
+  place: { size: 20, fields: { helper: 0, netns: 4, begun: 8, tunnels: 12 } },
   hold: { size: 12, fields: { queue: 0, released: 4, netns: 8 } },
   hold_counts: {
     size: 56,
@@ -283,10 +283,14 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
   return value;
 }
 
-export function encodeTerminationKey(senderAddress: string, session: number): Buffer {
+const SESSION_BITS = 10;
+
+/** @param device ifindex of the device that copies come from */
+export function encodeTerminationKey(senderAddress: string, session: number, device: number): Buffer {
+  const at = LAYOUT.termination_key.fields;
   const key = Buffer.alloc(LAYOUT.termination_key.size);
-  address(senderAddress).copy(key, 0);
-  key.writeUInt32LE(session, 4);
+  address(senderAddress).copy(key, at.address);
+  key.writeUInt32LE((session | (device << SESSION_BITS)) >>> 0, at.session_at_device);
   return key;
 }
 
@@ -301,15 +305,15 @@ function proofOf({ generation, secret = 0 }: { generation: number; secret?: numb
 /**
  * @param deliverySlot key of `delivery` in the map `deliveries`
  * @param hold copies are held until the guest has read them
- * @param mirrorDevice ifindex
+ * @param device ifindex of the device that copies come from
  */
 export function encodeTermination(
   termination: TerminationEntry,
   delivery: DeliveryEntry,
-  around: { slot: number; deliverySlot: number; hold: boolean; mirrorDevice: number },
+  around: { slot: number; deliverySlot: number; hold: boolean; device: number },
 ): Buffer {
   const { ownAddress, secret, leastTtl = 0, hasWayBack = true } = termination;
-  const { slot, deliverySlot, hold, mirrorDevice } = around;
+  const { slot, deliverySlot, hold, device } = around;
   const at = LAYOUT.termination.fields;
   const value = Buffer.alloc(LAYOUT.termination.size);
   value.writeUInt32LE(slot, at.slot);
@@ -325,7 +329,7 @@ export function encodeTermination(
     proofOf({ generation: MAX_GENERATION, secret: secret === undefined ? 0 : MAX_SECRET }),
     at.proof_mask,
   );
-  value.writeUInt32LE(hasWayBack ? mirrorDevice : 0, at.device);
+  value.writeUInt32LE(hasWayBack ? device : 0, at.device);
   value.writeUInt32LE(leastTtl, at.least_ttl);
   return value;
 }
@@ -446,13 +450,27 @@ export function decodeBucket(value: Buffer): { passed: number; refused: number }
   return { passed: Number(value.readBigUInt64LE(at.passed)), refused: Number(value.readBigUInt64LE(at.refused)) };
 }
 
-/** @param helper ifindex of the helper device @param netns inode of the network namespace */
-export function encodePlace(helper: number, netns: number, begun: number): Buffer {
+/** What `encodePlace` writes. */
+export interface PlaceValue {
+  /** ifindex of the helper device. */
+  helper: number;
+  /** Inode of the network namespace. */
+  netns: number;
+  begun: number;
+  /** ifindexes of WireGuard devices, at most MAX_TUNNELS. */
+  tunnels: readonly number[];
+}
+
+/** The only row of the map `place`. */
+export function encodePlace({ helper, netns, begun, tunnels }: PlaceValue): Buffer {
   const at = LAYOUT.place.fields;
   const value = Buffer.alloc(LAYOUT.place.size);
   value.writeUInt32LE(begun >>> 0, at.begun);
   value.writeUInt32LE(helper, at.helper);
   value.writeUInt32LE(netns, at.netns);
+  for (const [index, tunnel] of tunnels.slice(0, MAX_TUNNELS).entries()) {
+    value.writeUInt32LE(tunnel, at.tunnels + 4 * index);
+  }
   return value;
 }
 

@@ -1,6 +1,13 @@
 /** Translates the state of a data path into rows of maps and programs at hooks. */
-import { AROUND_FRAME, ERSPAN_OVERHEAD, VLAN_TAG } from '@mirrorplane/contract';
-import type { DatapathState, DeliveryEntry, Hook, HookCapture, LocalDeliveryEntry } from '../datapath.ts';
+import { AROUND_FRAME, ERSPAN_OVERHEAD, VLAN_TAG, WIREGUARD_OVERHEAD } from '@mirrorplane/contract';
+import type {
+  DatapathState,
+  DeliveryEntry,
+  ErspanDeliveryEntry,
+  Hook,
+  HookCapture,
+  LocalDeliveryEntry,
+} from '../datapath.ts';
 import {
   COPY_VLAN_SET,
   encodeArrivalKey,
@@ -116,7 +123,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
   // Also without captures, because a budget stays in force.
   if (state.protect) {
     for (const delivery of state.deliveries.filter(leaves)) {
-      take('device', String(delivery.ifindex));
+      take('device', String(uplinkOf(delivery)));
     }
   }
   const destinations = destinationsOf(state);
@@ -139,7 +146,7 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     ...looks.rows,
     deliveries: deliveryRows,
     terminations: terminationRows(building),
-    peers: rows(state.terminations, ({ address }) => [encodePeerKey(address), NOTHING_REFUSED]),
+    peers: rows(senderAddresses(state), (address) => [encodePeerKey(address), NOTHING_REFUSED]),
     arrivalPorts: rows(state.arrivalPorts, ({ ifindex, bridge, uplink = true }) => [
       u32Key(ifindex),
       encodeArrivalPort(bridge, {
@@ -153,7 +160,13 @@ export function buildRows(state: DatapathState, around: Around): DatapathRows {
     hostAddresses: rows(state.hostAddresses, (address) => [encodeHostAddress(address), PRESENT]),
     physicalDevices: rows(state.physicalDevices, (ifindex) => [u32Key(ifindex), PRESENT]),
     place: new Map([
-      [u32Key(0).toString('hex'), encodePlace(helper, netns, around.begun(destinationRows, deliveryRows))],
+      [
+        u32Key(0).toString('hex'),
+        encodePlace({
+          ...{ helper, netns, begun: around.begun(destinationRows, deliveryRows) },
+          tunnels: state.tunnels ?? [],
+        }),
+      ],
     ]),
     copyVlans: rows(Object.entries(copyVlanSets(state)), ([set, ids]) => [
       u32Key(COPY_VLAN_SET[set as keyof typeof COPY_VLAN_SET]),
@@ -180,8 +193,8 @@ function pathAttachments({ state, around: { helper, holding, sending }, destinat
   if (holding) {
     attachments.push({ attachment: { ifindex: helper, hook: 'ingress', program: PROGRAMS.release } });
   }
-  if (state.mirrorDevice !== 0) {
-    attachments.push({ attachment: { ifindex: state.mirrorDevice, hook: 'ingress', program: PROGRAMS.terminate } });
+  for (const ifindex of [state.mirrorDevice, ...(state.tunnels ?? [])].filter((device) => device !== 0)) {
+    attachments.push({ attachment: { ifindex, hook: 'ingress', program: PROGRAMS.terminate } });
   }
   for (const [ifindex, { policies: destinationOf }] of destinations) {
     if (sending.has(ifindex)) {
@@ -248,18 +261,23 @@ function watchStandby({ state, around, destinations, need }: Building, captures:
 
 function terminationRows({ state, around: { take, holding }, need }: Building): Rows {
   return rows(state.terminations, (termination) => {
-    const { id, address, session, delivery } = termination;
+    const { id, address, session, delivery, device = state.mirrorDevice } = termination;
     const end = need(`termination ${id}`, delivery);
     return [
-      encodeTerminationKey(address, session),
+      encodeTerminationKey(address, session, device),
       encodeTermination(termination, end, {
         slot: take('termination', id),
         deliverySlot: take('delivery', end.id),
         hold: holding && isHeld(end),
-        mirrorDevice: state.mirrorDevice,
+        device,
       }),
     ];
   });
+}
+
+/** Addresses that no ERSPAN is believed of unless it belongs to a termination. */
+function senderAddresses({ terminations }: DatapathState): string[] {
+  return terminations.flatMap(({ address, carrierAddress }) => [address, carrierAddress ?? address]);
 }
 
 /** Addresses of guests by port, without bridges where not every entry is captured. */
@@ -334,8 +352,8 @@ function captureRow(
       ...(holding && direct && isHeld(delivery) ? (['hold'] as const) : []),
     ],
     budget: delivery.maxRate === undefined ? 0 : budgetKey(take('delivery', delivery.id)),
-    deviceBudget: protect && leaves(delivery) ? deviceBudgetKey(take('device', String(delivery.ifindex))) : 0,
-    overhead: OVERHEAD[delivery.kind],
+    deviceBudget: protect && leaves(delivery) ? deviceBudgetKey(take('device', String(uplinkOf(delivery)))) : 0,
+    overhead: OVERHEAD[delivery.kind] + (isEncrypted(delivery) ? WIREGUARD_OVERHEAD : 0),
   });
 }
 
@@ -367,6 +385,15 @@ const OVERHEAD = {
  */
 export function leaves({ kind, ifindex }: DeliveryEntry): boolean {
   return kind !== 'local' && ifindex !== 0;
+}
+
+/** ifindex of the device by which copies leave the node, below a tunnel too. 0: it is absent. */
+export function uplinkOf(delivery: DeliveryEntry): number {
+  return isEncrypted(delivery) ? delivery.carrier : delivery.ifindex;
+}
+
+function isEncrypted(delivery: DeliveryEntry): delivery is ErspanDeliveryEntry & { carrier: number } {
+  return delivery.kind === 'erspan' && delivery.carrier !== undefined;
 }
 
 /** Key of the budget of a device, by its slot. */
