@@ -7,7 +7,7 @@ import { CliError } from './exit.ts';
 /** By kind: path below /api/v1, identifying field, and fields of the spec. */
 export const RESOURCES = {
   Domain: { path: '/domains', key: 'name', fields: ['description'] },
-  Pool: { path: '/pools', key: 'name', fields: ['domain', 'description'] },
+  Pool: { path: '/pools', key: 'name', fields: ['domain', 'description', 'underlay'] },
   Node: { path: '/nodes', key: 'name', fields: ['pool'] },
   Interface: {
     path: '/interfaces',

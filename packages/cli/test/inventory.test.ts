@@ -28,12 +28,17 @@ describe('the inventory', () => {
       assert.equal(stdout, said);
     }
     assert.match((await cli('domain list')).stdout, /^blue +first$/m);
-    assert.match((await cli('pool list')).stdout, /^rack-1 +blue$/m);
+    assert.match((await cli('pool list')).stdout, /^rack-1 +blue +plain$/m);
     assert.match((await cli('node list')).stdout, /^node-1 +rack-1 +no +unknown +unknown +0 /m);
     assert.match((await cli('interface list')).stdout, /^up-1 +edge +- +rack-1 +no device now +yes +100,200-202$/m);
     assert.match((await cli('interface show fw-1/0')).stdout, /^network: +dmz$/m);
     assert.match((await cli('node show node-1')).stdout, /^underlay: +unknown$/m);
     assert.match((await cli('pool show rack-1')).stdout, /^domain: +blue$/m);
+    assert.match((await cli('pool create rack-1 --domain blue --underlay wireguard')).stdout, /^pool rack-1 changed$/m);
+    assert.match((await cli('pool create rack-1 --domain blue')).stdout, /^pool rack-1 unchanged$/m);
+    assert.match((await cli('pool show rack-1')).stdout, /^underlay: +wireguard$/m);
+    assert.match((await cli('pool create rack-1 --domain blue --underlay plain')).stdout, /^pool rack-1 changed$/m);
+    assert.equal((await cli('pool create rack-1 --domain blue --underlay tls')).code, 2);
     assert.match((await cli('domain show blue')).stdout, /^description: +first$/m);
   });
 

@@ -41,3 +41,31 @@ test('an address that is another node’s, or of no host, is refused with the re
   await bench.must('DELETE', '/api/v1/nodes/node-1');
   await until('the address is free', async () => (await shown()).underlay.address === '10.0.0.1');
 });
+
+test('the key of another node is refused, and so is one with the same address inside', async (t) => {
+  const bench = await Bench.start(t);
+  const [one, two] = await bench.agents('node-1', 'node-2');
+  const offer = (agent: typeof one, address: string, key: Buffer) => {
+    const wireguard = { publicKey: key.toString('base64'), port: 51_850 };
+    agent.send({ type: 'inventory', underlay: { device: 'eth1', address, mtu: 1600, wireguard }, devices: [] });
+  };
+  const shown = async (name: string) => (await bench.get(`/api/v1/nodes/${name}`)).body;
+  const key = Buffer.alloc(32, 1);
+  offer(one, '10.0.0.1', key);
+  await until('node-1 has its key', async () => (await shown('node-1')).underlay?.wireguard);
+  const similar = Buffer.concat([key.subarray(0, 4), Buffer.alloc(28, 2)]);
+  for (const taken of [key, similar]) {
+    offer(two, '10.0.0.2', taken);
+    const { problems } = await until('it is refused', async () => {
+      const node = await shown('node-2');
+      return node.problems.length > 0 && node;
+    });
+    assert.deepEqual(
+      problems.map(({ code }: { code: string }) => code),
+      ['NODE_UNDERLAY_REFUSED'],
+    );
+    assert.match(problems[0].message, /WireGuard key of node "node-1": remove wireguard\.json/);
+    offer(two, '10.0.0.2', Buffer.alloc(32, 3));
+    await until('another one is taken', async () => (await shown('node-2')).problems.length === 0);
+  }
+});

@@ -1,6 +1,6 @@
 /** `mirrorplane pool …`. */
-import type { Pool } from '@mirrorplane/contract';
-import type { Command } from 'commander';
+import { type Pool, PoolUnderlay } from '@mirrorplane/contract';
+import { type Command, Option } from 'commander';
 import { contextOf } from '../context.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
 import { show, withKind } from '../output/render.ts';
@@ -12,6 +12,7 @@ import { putResource } from './put.ts';
 interface CreateOptions {
   domain: string;
   description?: string;
+  underlay?: Pool['underlay'];
   dryRun?: boolean;
 }
 
@@ -25,8 +26,8 @@ export function addPoolCommands(program: Command): void {
       const context = contextOf(command);
       const list = await context.client.list<Pool>(RESOURCES.Pool.path);
       const body = sorted(list, options.sort);
-      const columns = [{ title: 'NAME' }, { title: 'DOMAIN' }, { title: 'DESCRIPTION' }];
-      const rows = body.items.map((pool) => [pool.name, pool.domain, pool.description]);
+      const columns = [{ title: 'NAME' }, { title: 'DOMAIN' }, { title: 'UNDERLAY' }, { title: 'DESCRIPTION' }];
+      const rows = body.items.map((pool) => [pool.name, pool.domain, pool.underlay ?? 'plain', pool.description]);
       show(context, withKind('Pool', body), () => renderTable(columns, rows, context));
     });
 
@@ -42,6 +43,7 @@ export function addPoolCommands(program: Command): void {
           ['name', body.name],
           ['domain', body.domain],
           ['description', body.description],
+          ['underlay', body.underlay ?? 'plain'],
           ['revision', body.revision],
         ]),
       );
@@ -53,6 +55,12 @@ export function addPoolCommands(program: Command): void {
     .argument('<name>')
     .requiredOption('--domain <name>', 'communication domain of the pool')
     .option('--description <text>', 'free text for other operators')
+    .addOption(
+      new Option(
+        '--underlay <kind>',
+        'wireguard: encrypt copies between nodes, and send none where that cannot be done (a new pool: plain)',
+      ).choices(PoolUnderlay.options),
+    )
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: CreateOptions, command: Command) => {
       const { dryRun, ...spec } = options;

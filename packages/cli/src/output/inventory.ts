@@ -121,6 +121,7 @@ export function nodeFields(node: Node, color: boolean): string {
       ['connected', connectedCell(node)],
       ['last seen', ago(node.lastSeenAt)],
       ['underlay', underlay ? `${underlay.address} on ${underlay.device}, MTU ${underlay.mtu}` : UNKNOWN],
+      ...(underlay?.wireguard ? ([['encryption', `WireGuard, UDP port ${underlay.wireguard.port}`]] as const) : []),
       ['agent', node.agentVersion ?? UNKNOWN],
       ['kernel', node.kernel ?? UNKNOWN],
       ['hook', node.hook ?? UNKNOWN],

@@ -39,6 +39,12 @@ function usersOf(name: string, view: View): string[] {
   ];
 }
 
+/** The new record of a pool. Encryption ends only if somebody says so. */
+function recordOf(name: string, { domain, description, underlay }: PoolSpec, stored?: PoolRecord): PoolRecord {
+  const kept = underlay ?? stored?.underlay;
+  return { name, domain, description, ...(kept !== undefined && { underlay: kept }) };
+}
+
 export const poolRoutes: Route[] = [
   route({
     method: 'get',
@@ -99,8 +105,8 @@ export const poolRoutes: Route[] = [
           const message = `there is no domain "${body.domain}": create it first, for example with "mirrorplane domain create ${body.domain}"`;
           refuseField('domain', message);
         }
-        const value: PoolRecord = { name, domain: body.domain, description: body.description };
-        const unchanged = stored?.value.domain === value.domain && stored.value.description === value.description;
+        const value = recordOf(name, body, stored?.value);
+        const unchanged = JSON.stringify(stored?.value) === JSON.stringify(value);
         if (stored && stored.value.domain !== value.domain) {
           const before = recordsOf(view);
           const after = { ...before, pools: new Map(before.pools).set(name, { value, revision: 0 }) };

@@ -16,7 +16,7 @@ import { type Contest, NOWHERE, type Place, placeOf, type Sighting } from './pla
 /** Records as they are now, or as they would be after a decision. */
 export interface Records {
   domains: ReadonlyMap<string, unknown>;
-  pools: ReadonlyMap<string, Stored<{ name: string; domain: string }>>;
+  pools: ReadonlyMap<string, Stored<Inventory['pools'][number]>>;
   nodes: ReadonlyMap<string, Stored<{ name: string; pool: string }>>;
   interfaces: ReadonlyMap<string, Stored<InterfaceRecord>>;
 }
@@ -67,7 +67,7 @@ export function mergeInventory(
 export function surroundingsOf(records: Records, live: LiveNodes): Omit<Inventory, 'interfaces'> {
   return {
     domains: [...records.domains.keys()].sort().map((name) => ({ name })),
-    pools: sorted(records.pools).map(({ value }) => ({ name: value.name, domain: value.domain })),
+    pools: sorted(records.pools).map(({ value: { name, domain, underlay } }) => ({ name, domain, underlay })),
     nodes: sorted(records.nodes).map(({ value: { name, pool } }) => ({
       name,
       pool,

@@ -1,5 +1,5 @@
 /** What agents have counted, as far as it is believed. */
-import type { CountersMessage } from '@mirrorplane/contract';
+import { type CountersMessage, copyAddresses } from '@mirrorplane/contract';
 import { CounterPace } from './counter-pace.ts';
 import { type CounterJudge, CounterTotals, type RefusedCounts, type SavedTotals } from './counter-totals.ts';
 import type { KeptNodes } from './kept-nodes.ts';
@@ -80,7 +80,7 @@ export class NodeCounters {
       return;
     }
     const isCurrent = (address: string) => {
-      const sender = [...this.#nodes.all.values()].find(({ underlay }) => underlay?.address === address);
+      const sender = [...this.#nodes.all.values()].find(({ underlay }) => copyAddresses(underlay).includes(address));
       return sender?.connected === true && sender.appliedRevision === newest(sender.name);
     };
     this.#nodes.get(name)?.forged.take(report, isCurrent, this.#nodes.now());

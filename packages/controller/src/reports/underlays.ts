@@ -2,7 +2,7 @@
  * Checks whether an agent's underlay can be its own. With a false address, copies of others would
  * go there.
  */
-import type { NodeProblem, Underlay } from '@mirrorplane/contract';
+import { type NodeProblem, tunnelAddress, type Underlay } from '@mirrorplane/contract';
 
 /**
  * Limits of the MTU, bytes: every host must accept IPv4 packets of 576 bytes (RFC 791, section
@@ -15,7 +15,7 @@ const MTU = { least: 576, most: 65_535 };
  * @param others the underlays of the other registered nodes
  */
 export function underlayProblem(
-  { address, mtu }: Underlay,
+  { address, mtu, wireguard }: Underlay,
   others: Iterable<{ name: string; underlay?: Underlay | undefined }>,
 ): NodeProblem | undefined {
   const refuse = (why: string) => ({ code: 'NODE_UNDERLAY_REFUSED', message: `its mirror address ${address} ${why}` });
@@ -26,7 +26,13 @@ export function underlayProblem(
   if (mtu < MTU.least || mtu > MTU.most) {
     return refuse(`is on a device with MTU ${mtu}: set one from ${MTU.least} to ${MTU.most}`);
   }
+  const inTunnel = wireguard && tunnelAddress(wireguard.publicKey);
   for (const { name, underlay } of others) {
+    if (inTunnel !== undefined && underlay?.wireguard && tunnelAddress(underlay.wireguard.publicKey) === inTunnel) {
+      return refuse(
+        `comes with the WireGuard key of node "${name}": remove wireguard.json in the data folder of one of them, and restart its agent`,
+      );
+    }
     if (underlay?.address === address) {
       return refuse(`already belongs to node "${name}": give this node another address, or delete node "${name}"`);
     }
