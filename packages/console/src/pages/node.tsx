@@ -106,6 +106,7 @@ function NodeFacts({ node }: { node: Node }): ReactNode {
               </>
             ),
           ],
+          [t.encryption, underlay && encryptionOf(underlay)],
           [t.told, programRevision === undefined ? t.never : <Data key="v">{programRevision}</Data>],
           [
             t.applied,
@@ -124,6 +125,10 @@ function NodeFacts({ node }: { node: Node }): ReactNode {
       />
     </div>
   );
+}
+
+function encryptionOf({ wireguard }: NonNullable<Node['underlay']>): string {
+  return wireguard ? t.encrypts(wireguard.port) : t.encryptsNot;
 }
 
 function Budgets({ budgets }: { budgets: NonNullable<Node['budgets']> }): ReactNode {

@@ -1,4 +1,5 @@
 /** Resource pools: clusters of nodes. */
+import { Checkbox } from '@mantine/core';
 import { useSearch } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 import { answer, api } from '../api/client.ts';
@@ -45,6 +46,12 @@ const COLUMNS: readonly Column<Pool>[] = [
     cell: ({ domain }) => <Data>{domain}</Data>,
   },
   {
+    key: 'underlay',
+    header: t.underlay,
+    width: 'minmax(140px,1fr)',
+    cell: ({ underlay = 'plain' }) => t.underlays[underlay],
+  },
+  {
     key: 'description',
     header: text.common.description,
     width: 'minmax(200px,2fr)',
@@ -64,9 +71,11 @@ const ACTIONS = actionsColumn<Pool>({
 function PoolDialog({ pool, onClose }: { pool?: Pool; onClose(): void }): ReactNode {
   const [name, setName] = useState(pool?.name ?? '');
   const [domain, setDomain] = useState(pool?.domain ?? '');
+  const [isEncrypted, setEncrypted] = useState(pool?.underlay === 'wireguard');
   const save = () => {
     const params = { path: { name }, ...(!pool && { header: { 'If-None-Match': '*' } }) };
-    const body = { domain, description: pool?.description ?? '' };
+    const underlay: Pool['underlay'] = isEncrypted ? 'wireguard' : 'plain';
+    const body = { domain, description: pool?.description ?? '', underlay };
     return answer(api.PUT('/api/v1/pools/{name}', { params, body }));
   };
   return (
@@ -86,6 +95,13 @@ function PoolDialog({ pool, onClose }: { pool?: Pool; onClose(): void }): ReactN
             value={domain}
             onChange={setDomain}
             error={refusalOf(error, 'domain')}
+          />
+          <Checkbox
+            label={t.encrypt}
+            description={t.encryptHow}
+            checked={isEncrypted}
+            onChange={({ currentTarget }) => setEncrypted(currentTarget.checked)}
+            error={refusalOf(error, 'underlay')}
           />
         </>
       )}
