@@ -24,12 +24,15 @@ export interface TestedFile {
 /** Seconds for one file, the boot included. */
 const FILE_SECONDS = 900;
 
+/** Kernel tests, and the test of the whole product that needs a module of the kernel. */
+const FILES = ['packages/*/test/**/*.netns.test.ts', 'test/encryption.test.ts'];
+
 /**
  * The files of the kernel tests, by path from the root, whose name has one of these words in it;
  * without words all.
  */
 export function testFiles(words: readonly string[]): string[] {
-  const files = globSync('packages/*/test/**/*.netns.test.ts', { cwd: ROOT }).sort();
+  const files = globSync(FILES, { cwd: ROOT }).sort();
   return files.filter((file) => words.length === 0 || words.some((word) => file.includes(word)));
 }
 
@@ -37,7 +40,7 @@ export function testFiles(words: readonly string[]): string[] {
 export async function testOn(kernel: Kernel, file: string, out: string): Promise<TestedFile> {
   const said: Buffer[] = [];
   const began = performance.now();
-  const log = join(out, kernel.release, `${basename(file, '.netns.test.ts')}.log`);
+  const log = join(out, kernel.release, `${basename(file).split('.')[0]}.log`);
   let code = 1;
   try {
     const argv = ['unshare', '-n', 'scripts/test-file.sh', file];

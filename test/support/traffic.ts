@@ -15,10 +15,14 @@ export interface PingOptions {
   size?: number;
   /** Seconds between two. Default 0.005. */
   interval?: number;
+  /** Hex digits that the payload repeats, at most 32. Default counting bytes. */
+  pattern?: string;
 }
 
-function pingArgv(address: string, count: number, { size = 56, interval = 0.005 }: PingOptions): string[] {
-  return ['ping', '-q', '-n', '-c', String(count), '-i', String(interval), '-s', String(size), '-W', '2', address];
+function pingArgv(address: string, count: number, { size = 56, interval = 0.005, pattern }: PingOptions): string[] {
+  const more = pattern === undefined ? [] : ['-p', pattern];
+  const options = ['-i', String(interval), '-s', String(size), '-W', '2', ...more];
+  return ['ping', '-q', '-n', '-c', String(count), ...options, address];
 }
 
 /**
