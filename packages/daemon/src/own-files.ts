@@ -10,7 +10,7 @@ const ALL_WRITE = 0o002;
 const GROUP_WRITE = 0o020;
 const STICKY = 0o1000;
 /** Names of files with secrets. */
-const SECRET = /[.]key$|token$|password$|^sessions[.]json$/;
+const SECRET = /[.]key$|token$|password$|^(sessions|wireguard)[.]json$/;
 
 /**
  * Whether an owner is neither root nor the user of this process.

@@ -39,6 +39,11 @@ describe('a data folder', asRoot, () => {
     ['that the group can write', (folder) => chmodSync(folder, 0o770), /other users may write .*0770.*chmod go-w/],
     ['of another user', (folder) => chownSync(folder, NOBODY, NOBODY), /data belongs to user 65534: run "chown root:/],
     ['with a key that others read', (folder) => chmodSync(join(folder, 'ca.key'), 0o644), /ca\.key .*chmod 600/],
+    [
+      'with keys of WireGuard that others read',
+      (folder) => writeFileSync(join(folder, 'wireguard.json'), '{}', { mode: 0o644 }),
+      /wireguard\.json .*chmod 600/,
+    ],
     ['with a file that others write', (folder) => chmodSync(join(folder, 'ca.crt'), 0o666), /ca\.crt .*chmod go-w/],
     [
       'with a file of another user',

@@ -4,7 +4,7 @@ import type { Cluster, handoverNodes } from './cluster.ts';
 import { sortedBy } from './order.ts';
 import type { PathPlan, PlannedProgram } from './programs.ts';
 import type { SessionNumber } from './sessions.ts';
-import { unencrypted, wayTo } from './tunnels.ts';
+import { mayRelay, unencrypted, wayTo } from './tunnels.ts';
 
 /** From one node to another, for one policy. */
 export interface Path {
@@ -76,7 +76,8 @@ export interface Handover {
  * Prepares the handover of a migrating destination. Its other node receives as its home does, and
  * senders already have the delivery to it. So the switch is one write on each sender. Until all
  * senders have switched, the target node included, the origin node relays copies for the absent
- * guest to the target node.
+ * guest to the target node. Nothing is prepared if the relay would send in clear text what a
+ * sender's pool encrypts.
  */
 export function prepareHandover({ home, other, end, senders }: Handover, network: Network): void {
   const { path, programs, cluster } = network;
@@ -85,6 +86,9 @@ export function prepareHandover({ home, other, end, senders }: Handover, network
     (from) => from !== other.node && from !== home && !unencrypted(from, other.node, cluster),
   );
   if (path(origin, target).number === undefined || path(home, other.node).number === undefined) {
+    return;
+  }
+  if (!mayRelay(senders, { origin, target }, cluster)) {
     return;
   }
   const deliveryOf = (node: string, id: string) => programs.get(node).deliveries.find((delivery) => delivery.id === id);

@@ -32,6 +32,21 @@ export function unencrypted(from: string, to: string, cluster: Cluster): Unencry
   return nodes.length > 0 ? { pool, nodes } : undefined;
 }
 
+/**
+ * Whether a node may send on, to another node, what it receives from these senders. It carries their
+ * copies, so what their pools demand counts too, and not only what its own two ends do.
+ */
+export function mayRelay(
+  senders: Iterable<string>,
+  { origin, target }: { origin: string; target: string },
+  cluster: Cluster,
+): boolean {
+  if (demandingPool(origin, target, cluster) !== undefined) {
+    return true;
+  }
+  return [...senders].every((from) => demandingPool(from, origin, cluster) === undefined);
+}
+
 /** How one node addresses another one. */
 export interface Way {
   /** IPv4 address in the header of ERSPAN. */

@@ -1,7 +1,13 @@
 /** Which paths are encrypted, and that none is in clear text where a pool forbids it. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type Delivery, type Inventory, tunnelAddress } from '@mirrorplane/contract';
+import {
+  type Delivery,
+  type Inventory,
+  type NodeProgram,
+  type Termination,
+  tunnelAddress,
+} from '@mirrorplane/contract';
 import { type Plan, plan } from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { clusters } from './arbitrary.ts';
@@ -96,6 +102,41 @@ function moved(item: Inventory['interfaces'][number]): Inventory['interfaces'][n
   return { ...item, devices: item.devices.map((device) => ({ ...device, node: 'n2' })) };
 }
 
+/** Deliveries of a relay that a node makes while its guest is absent, with the terminations before them. */
+function relays({
+  deliveries,
+  terminations,
+}: Pick<NodeProgram, 'deliveries' | 'terminations'>): { relay: Erspan; from: Termination[] }[] {
+  return deliveries.flatMap(({ id, duringHandover }) => {
+    const relay = deliveries.find((one) => one.kind === 'erspan' && one.id === duringHandover?.delivery);
+    return relay ? [{ relay: relay as Erspan, from: terminations.filter(({ delivery }) => delivery === id) }] : [];
+  });
+}
+
+test('what one node has encrypted, another one does not relay in clear text', () => {
+  const keys = { n1: 1, n2: 2, n3: 3 };
+  const migrating = (pools: Record<string, 'plain' | 'wireguard'>): Inventory => {
+    const inventory = inventoryWith(keys, pools);
+    // The source is alone in its pool, the destination moves from n2 to n3.
+    const nodes = inventory.nodes.map((node) => ({ ...node, pool: node.name === 'n1' ? 'pool-a' : 'pool-b' }));
+    const [first, second] = ['n2', 'n3'].map((name) => inventory.interfaces.find(({ id }) => id === name)!);
+    const both = { ...first!, devices: [...first!.devices, ...second!.devices], home: 'n2' };
+    return { ...inventory, nodes, interfaces: inventory.interfaces.map((item) => (item.id === 'n2' ? both : item)) };
+  };
+  const policies = [policyOf({ name: 'p', sources: ['n1'], destination: 'n2' })];
+  const relaysWith = (pools: Record<string, 'plain' | 'wireguard'>) => {
+    const planned = plan(policies, migrating(pools));
+    assert.equal(
+      sent(planned, 'n1').some(({ node }) => node === 'n2'),
+      true,
+    );
+    return relays(planned.programs.get('n2')!).map(({ relay }) => [relay.node, relay.tunnel !== undefined]);
+  };
+  assert.deepEqual(relaysWith({}), [['n3', false]]);
+  assert.deepEqual(relaysWith({ 'pool-a': 'wireguard' }), []);
+  assert.deepEqual(relaysWith({ 'pool-a': 'wireguard', 'pool-b': 'wireguard' }), [['n3', true]]);
+});
+
 test('no path of any cluster is in clear text where a pool forbids it, and both ends of each path fit', () => {
   let encrypted = 0;
   fc.assert(
@@ -112,6 +153,9 @@ test('no path of any cluster is in clear text where a pool forbids it, and both 
           assert.equal(address, tunnel ? tunnelAddress(underlay!.wireguard!.publicKey) : underlay!.address);
           assert.equal(tunnel?.ownKey, demands ? nodes.get(name)!.underlay!.wireguard!.publicKey : undefined);
           encrypted += tunnel ? 1 : 0;
+        }
+        for (const { relay, from } of relays(programs.get(name)!)) {
+          assert.ok(relay.tunnel !== undefined || from.every(({ tunnel }) => tunnel === undefined), `${name} relays`);
         }
       }
     }),
