@@ -12,8 +12,8 @@ import { CONTROLLER_ADDRESS } from './topology.ts';
 
 /** The command of this checkout, which starts every part. */
 export const MIRRORPLANE = resolve(import.meta.dirname, '../../../bin/mirrorplane');
-/** Enough for a loaded machine. An idle one needs a second. */
-const READY_MS = 45_000;
+/** Enough for a loaded machine, and for one that is emulated. An idle one needs a second. */
+const READY_MS = 120_000;
 const AGENT_LISTEN = `${CONTROLLER_ADDRESS}:7071`;
 
 /** The bpffs folder of a node's agent. */

@@ -66,13 +66,17 @@ export class Sniffer {
     return existsSync(this.file) ? parsePcap(this.file) : [];
   }
 
-  /** Waits for `count` frames, and returns all there are then: more where there are too many. */
-  async expect(count: number): Promise<Buffer[]> {
+  /**
+   * Waits for `count` frames, and returns all there are then: more where there are too many.
+   * @param limitMs milliseconds. Default 10,000
+   */
+  async expect(count: number, limitMs = 10_000): Promise<Buffer[]> {
+    const enough = () => {
+      const frames = this.frames();
+      return frames.length >= count ? frames : undefined;
+    };
     try {
-      return await until(`${count} frames at ${this.#device}`, () => {
-        const frames = this.frames();
-        return frames.length >= count ? frames : undefined;
-      });
+      return await until(`${count} frames at ${this.#device}`, enough, { limitMs });
     } catch (error) {
       throw new Error(`${(error as Error).message}, there are ${this.frames().length}`);
     }

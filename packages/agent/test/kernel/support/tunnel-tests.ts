@@ -43,6 +43,8 @@ export interface Tunnels {
 
 const SECRET = 77;
 const ROUNDS = 4;
+/** Milliseconds. WireGuard asks again after 5 seconds, if the other end was not there yet. */
+const HANDSHAKE_MS = 60_000;
 const EACH = 50;
 
 /** Tests of copies. @param skip why there are no tunnels; false: there are */
@@ -78,7 +80,7 @@ export function testTunnels(world: World, tunnels: () => Tunnels, skip: string |
       for (const frame of sent) {
         world.guest.send(frame);
       }
-      assertSameFrames(await destination.expect(sent.length), sent, 'at the destination');
+      assertSameFrames(await destination.expect(sent.length, HANDSHAKE_MS), sent, 'at the destination');
       assertWire(wire);
     });
     assertSumsClose(await world.datapath.counters());
@@ -123,10 +125,10 @@ export function testTunnels(world: World, tunnels: () => Tunnels, skip: string |
       send();
       await world.datapath.apply(stateWith(next, receiver, next));
       send();
-      await destination.expect(3 * EACH);
+      await destination.expect(3 * EACH, HANDSHAKE_MS);
       await world.datapath.apply(stateWith(next, next));
       send();
-      assert.equal((await destination.expect(ROUNDS * EACH)).length, ROUNDS * EACH);
+      assert.equal((await destination.expect(ROUNDS * EACH, HANDSHAKE_MS)).length, ROUNDS * EACH);
     });
     assertSumsClose(await world.datapath.counters());
   });
