@@ -106,9 +106,10 @@ export async function startCapture(
       await until(`tcpdump on ${device} to read all`, async () => {
         const idle = sleeps(child);
         last = await numbers();
-        // With a direction, packets of the other direction count as received too, so the counts do
-        // not help. If tcpdump was asleep before it was asked, it had read everything until then.
-        return direction === undefined ? last.captured >= last.received - last.dropped : idle;
+        // Packets of the other direction count as received too, and so do packets that came before
+        // the filter was in force, so the counts may never agree. If tcpdump was asleep before it
+        // was asked, it had read everything until then.
+        return idle || (direction === undefined && last.captured >= last.received - last.dropped);
       });
       child.kill('SIGINT');
       await exited;
