@@ -4,6 +4,7 @@ import { Labels } from './access.ts';
 import { MAX_COUNT, MAX_GUEST_MACS, MAX_INNER_ITEMS, Text, Word } from './bounds.ts';
 import { ReasonCode } from './errors.ts';
 import { DeviceName, DeviceReference, InterfaceId, MacAddress, Name, Timestamp } from './names.ts';
+import { POOL_UNDERLAYS } from './pool-underlays.ts';
 import { tunnelAddress, WireguardEnd } from './wireguard.ts';
 
 /** `vm`: a VM's NIC. `nfv`: a NIC of a virtual router, firewall, load balancer. `edge`: joins virtual and physical. */
@@ -21,7 +22,7 @@ export const DomainSpec = z
 export type DomainSpec = z.infer<typeof DomainSpec>;
 
 /** `plain`: copies cross the underlay in clear text. `wireguard`: they are encrypted, or not sent. */
-export const PoolUnderlay = z.enum(['plain', 'wireguard']).meta({
+export const PoolUnderlay = z.enum(POOL_UNDERLAYS).meta({
   id: 'PoolUnderlay',
   description:
     'wireguard: copies between nodes are encrypted if one of the two nodes is in this pool. Where that cannot be done, no copies are sent.',

@@ -59,8 +59,9 @@ for (const { file, title, input, expected } of goldens) {
 
 test('every POLICY_ code of the catalogue is refused or warned of in a golden or by a generated case', () => {
   const generated = ['POLICY_INVALID', 'POLICY_TOO_MANY_SOURCES', 'POLICY_MANY'];
-  // One refuses the test of a policy. The other needs a clock, and is a rule of the controller.
-  const others = ['POLICY_NOT_TESTABLE', 'POLICY_END_PAST'];
+  // Rules of the controller: one refuses the test of a policy, one needs a clock, and one knows what
+  // who asks may read.
+  const others = ['POLICY_NOT_TESTABLE', 'POLICY_END_PAST', 'POLICY_END_UNSEEN'];
   const shown = new Set([
     ...generated,
     ...others,

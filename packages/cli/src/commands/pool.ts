@@ -1,5 +1,6 @@
 /** `mirrorplane pool …`. */
-import { type Pool, PoolUnderlay } from '@mirrorplane/contract';
+import type { Pool } from '@mirrorplane/contract';
+import { POOL_UNDERLAYS } from '@mirrorplane/contract/pool-underlays';
 import { type Command, Option } from 'commander';
 import { contextOf } from '../context.ts';
 import { addSort, type SortOptions, sorted } from '../list.ts';
@@ -59,7 +60,7 @@ export function addPoolCommands(program: Command): void {
       new Option(
         '--underlay <kind>',
         'wireguard: encrypt copies between nodes, and send none where that cannot be done (a new pool: plain)',
-      ).choices(PoolUnderlay.options),
+      ).choices(POOL_UNDERLAYS),
     )
     .option('--dry-run', 'check, print the result, and change nothing')
     .action(async (name: string, options: CreateOptions, command: Command) => {
