@@ -50,6 +50,9 @@ describe('many', () => {
   const filter = 'ether proto 0x9999';
 
   test('one policy takes 1024 sources of one node, each counted by itself, and no 1025th', async () => {
+    const knows = async (one: string) =>
+      (await lab().api('GET', `/api/v1/interfaces/${encodeURIComponent(one)}`)).status === 200;
+    await until('interfaces of both nodes', async () => (await knows(id(DEVICES))) && (await knows('ids-1/0')));
     const tooMany = await refusedPolicy(lab(), {
       name: 'wide',
       sources: [...sources, 'web-1/0'],
