@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { until } from '@mirrorplane/base';
 import type { Interface, Policy, PolicyStatus } from '@mirrorplane/contract';
 import { useLab } from './support/lab.ts';
 import { activeEventually, allCopied, countedEventually, packets } from './support/policy.ts';
@@ -81,7 +82,8 @@ test('a policy from a YAML file becomes active and copies; its counters are exac
   const edited: Policy = JSON.parse(await done('policy', 'show', 'from-file', '-o', 'json'));
   assert.deepEqual([edited.percent, edited.direction, edited.uid], [50, 'outbound', status.uid]);
   await done('policy', 'disable', 'from-file');
-  assert.equal((await statusOf('from-file')).state, 'disabled');
+  // Until the node has confirmed that it copies no more, the state is `ending`.
+  await until('the end of the copies', async () => (await statusOf('from-file')).state === 'disabled');
   assert.equal((await mirrorplane('policy', 'status', 'from-file', '--exit-code')).code, 10);
   await done('policy', 'delete', 'from-file');
   assert.equal((await mirrorplane('policy', 'show', 'from-file')).code, 4);
