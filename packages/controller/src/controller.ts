@@ -50,9 +50,8 @@ import { makeFirstUser, resetFirstUser } from './people/first-password.ts';
 import { People } from './people/people.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
-import { PlanningInventory } from './planning/planning-inventory.ts';
 import { policyStatuses } from './planning/policy-status.ts';
-import { LiveNodes } from './reports/live-nodes.ts';
+import { openNodes } from './planning/stored-nodes.ts';
 import { SavedCounters } from './reports/saved-counters.ts';
 import type { Services } from './services.ts';
 import { readSignInFile } from './sso/sign-in-file.ts';
@@ -203,18 +202,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const certificate = await openApiCertificate({ listen, tls: options.tls ?? {}, authority, data, events, log, clock });
   closers.add(() => certificate?.close());
   closers.add(authority.onChange(() => void certificate?.look()));
-  const live = new LiveNodes(clock, steady);
-  const observed = new PlanningInventory(view, live);
-  live.claims.judgeBy(() => observed.judge());
-  for (const [name, { value }] of view.all('nodes')) {
-    const state = view.get('nodeStates', name);
-    if (state) {
-      live.restore(name, state.value);
-    }
-    if (value.revoked) {
-      live.admission(name, true);
-    }
-  }
+  const { live, observed } = openNodes(view, clock, steady);
   let agents: AgentServer | undefined;
   const counters = new SavedCounters({
     folder: path.join(data, 'counters'),

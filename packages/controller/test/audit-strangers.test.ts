@@ -85,7 +85,8 @@ test('a request beyond the rights of its sender is in the log with who it was', 
   );
 });
 
-test('strangers share a budget that users do not, it grows slowly, and nothing that was refused is forgotten', async () => {
+/** Entries that are written as their budgets allow, by a clock of the test. */
+function budgeted() {
   const written: AuditDraft[] = [];
   let now = 0;
   const refused = new RefusedEntries({
@@ -93,16 +94,24 @@ test('strangers share a budget that users do not, it grows slowly, and nothing t
     failed: (error) => assert.ifError(error),
     now: () => now,
   });
+  const pass = (milliseconds: number) => {
+    now += milliseconds;
+  };
+  return { written, refused, pass };
+}
+
+test('strangers share a budget that users do not, it grows slowly, and nothing that was refused is forgotten', async () => {
+  const { written, refused, pass } = budgeted();
   const count = (of: (draft: AuditDraft) => boolean) =>
     written.filter(of).reduce((sum, { count: one = 1 }) => sum + one, 0);
   for (let at = 0; at < 5000; at++) {
     await refused.add(refusal({ address: `192.0.2.${at % 250}` }));
-    now += 10;
+    pass(10);
   }
   assert.equal(written.length, 60);
   await refused.add(refusal({ actor: 'ann', actorKind: 'user', code: 'FORBIDDEN' }));
   assert.deepEqual([written.at(-1)?.actor, written.at(-1)?.count], ['ann', undefined]);
-  now += 600_000;
+  pass(600_000);
   await refused.add(refusal({ action: 'signIn' }));
   await refused.add(refusal(), 40);
   refused.close();
@@ -111,20 +120,14 @@ test('strangers share a budget that users do not, it grows slowly, and nothing t
 });
 
 test('an entry for several refusals names some of the things that they were about', async () => {
-  const written: AuditDraft[] = [];
-  let now = 0;
-  const refused = new RefusedEntries({
-    append: async (draft) => void written.push(draft),
-    failed: (error) => assert.ifError(error),
-    now: () => now,
-  });
+  const { written, refused, pass } = budgeted();
   const ann = (at: number) => refusal({ actor: 'ann', actorKind: 'user', action: 'test', resource: `policies/p${at}` });
   for (let at = 0; at < 130; at++) {
     await refused.add(ann(at % 20));
   }
   assert.equal(written.length, 100);
   assert.ok(written.every(({ resources }) => resources === undefined));
-  now += 10_000;
+  pass(10_000);
   await refused.add(ann(0));
   const { count, resource, resources } = written.at(-1)!;
   assert.deepEqual([count, resource, resources?.length], [31, 'policies/p0', 8]);

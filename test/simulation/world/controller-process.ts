@@ -9,11 +9,10 @@ import {
   CERTIFICATE_URN,
   CurrentInventory,
   Decisions,
-  LiveNodes,
   NODE_URN,
   NodeParts,
+  openNodes,
   Planning,
-  PlanningInventory,
   policyStatuses,
   registeredNode,
   SavedCounters,
@@ -68,18 +67,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const view = new View(store, (error) => log.fatal({ err: error }, 'the watch of the store ended'));
   await view.open();
   const decisions = new Decisions(store, view);
-  const live = new LiveNodes(clock, () => performance.now());
-  const observed = new PlanningInventory(view, live);
-  live.claims.judgeBy(() => observed.judge());
-  for (const [name, { value }] of view.all('nodes')) {
-    const state = view.get('nodeStates', name);
-    if (state) {
-      live.restore(name, state.value);
-    }
-    if (value.revoked) {
-      live.admission(name, true);
-    }
-  }
+  const { live, observed } = openNodes(view, clock, () => performance.now());
   let agents: AgentSessions | undefined;
   const counters = new SavedCounters({
     ...{ folder: '/controller/counters', view, live, log: logger },
