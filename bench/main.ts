@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Bed } from './bed.ts';
 import { describeMachine, idleLoad } from './machine.ts';
 import { measureAttach } from './measurements/attach.ts';
+import { measureCpus } from './measurements/cpus.ts';
 import { measureHear } from './measurements/hear.ts';
 import { measureOverload } from './measurements/overload.ts';
 import { measurePolicies } from './measurements/policies.ts';
@@ -31,6 +32,7 @@ const labName = `b${process.pid.toString(36)}`.slice(0, 6);
 const PARTS_OF_THEIR_OWN = [
   ['programs', 'time of program runs', measurePrograms],
   ['runs', 'runs on one packet', measureRuns],
+  ['cpus', 'two CPUs', measureCpus],
   ['hear', 'drops that are heard', measureHear],
   ['rates', 'loss at rate', measureRates],
   ['policies', '1 to 1,000 policies', measurePolicies],

@@ -8,11 +8,12 @@ import { STREAM_CPU } from './measurements/stream-cpu.ts';
 
 /** Measurements that compare variants, in the order in which they run. */
 export const MEASUREMENTS = [STREAM, STREAM_ONE_CPU, STREAM_CPU, PACKETS, PACKETS_CPU, LATENCY];
-/** All parts by name; the last seven have their own way. */
+/** All parts by name; the last eight have their own way. */
 export const PARTS = [
   ...MEASUREMENTS.map((measurement) => measurement.name),
   'programs',
   'runs',
+  'cpus',
   'hear',
   'rates',
   'policies',

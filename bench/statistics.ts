@@ -34,6 +34,11 @@ export function medianInterval(values: readonly number[]): [low: number, high: n
   return [sorted[cut]!, sorted[sorted.length - 1 - cut]!];
 }
 
+/** A quarter of the values are at most this one. NaN for none. */
+export function lowerQuartile(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.ceil(values.length / 4) - 1] ?? Number.NaN;
+}
+
 /** The mean of the lowest tenth: what a thing takes that nothing disturbs. NaN for none. */
 export function lowMean(values: readonly number[]): number {
   const lowest = [...values].sort((a, b) => a - b).slice(0, Math.ceil(values.length / 10));

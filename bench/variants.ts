@@ -40,15 +40,20 @@ const POLICY = 'bench';
 const ALL = 2 ** 32;
 
 /**
- * Both directions of SOURCE into one delivery. Slots and names stay the same over all variants of a
+ * Both directions of a source into one delivery. Slots and names stay the same over all variants of a
  * run.
  */
-export async function captureState(bed: Bed, delivery: DeliveryEntry, threshold = ALL): Promise<DatapathState> {
-  const ifindex = await bed.ifindex(SOURCE_NODE, bed.lab.vm(SOURCE).device);
+export async function captureState(
+  bed: Bed,
+  delivery: DeliveryEntry,
+  threshold = ALL,
+  [node, source] = [SOURCE_NODE, SOURCE],
+): Promise<DatapathState> {
+  const ifindex = await bed.ifindex(node, bed.lab.vm(source).device);
   const capture = (direction: HookCapture['direction'], hook: HookCapture['hook']): HookCapture => ({
     id: `${delivery.id}/${direction}`,
     policy: POLICY,
-    source: SOURCE,
+    source,
     direction,
     ifindex,
     hook,
@@ -147,20 +152,25 @@ export async function terminateAtDestination(bed: Bed): Promise<void> {
   });
 }
 
-/** The state of the node that sends ERSPAN to the other one. */
-export async function erspanState(bed: Bed, mtu: number): Promise<DatapathState> {
-  const there = bed.lab.node(DESTINATION_NODE);
-  return captureState(bed, {
+/**
+ * The state of the node that sends ERSPAN to the other one.
+ * @param back the other way: what REMOTE_DESTINATION sends and receives, to SOURCE_NODE
+ */
+export async function erspanState(bed: Bed, mtu: number, back = false): Promise<DatapathState> {
+  const [from, to] = back ? [DESTINATION_NODE, SOURCE_NODE] : [SOURCE_NODE, DESTINATION_NODE];
+  const there = bed.lab.node(to);
+  const delivery: DeliveryEntry = {
     id: `to-${there.name}`,
     policy: POLICY,
     kind: 'erspan',
-    ifindex: await bed.ifindex(SOURCE_NODE, 'underlay0'),
+    ifindex: await bed.ifindex(from, 'underlay0'),
     mtu,
-    sourceAddress: bed.lab.node(SOURCE_NODE).underlayAddress,
+    sourceAddress: bed.lab.node(from).underlayAddress,
     address: there.underlayAddress,
     session: SESSION,
     generation: 0,
-  });
+  };
+  return captureState(bed, delivery, ALL, back ? [from, REMOTE_DESTINATION] : [from, SOURCE]);
 }
 
 /**
@@ -187,7 +197,25 @@ function erspan(mtu: number): Variant {
 export const ERSPAN_1500 = erspan(1500);
 export const ERSPAN_1600 = erspan(1600);
 
-const CABLE = `u-${SOURCE_NODE}`;
+/** Unplugs the far ends of the underlay cables of nodes from the bridge: they drop all packets. */
+export function unplugged(bed: Bed, nodes: readonly string[]) {
+  return {
+    async start() {
+      for (const node of nodes) {
+        await bed.run('fabric', ['ip', 'link', 'set', cableOf(node), 'nomaster']);
+      }
+    },
+    async stop() {
+      for (const node of nodes) {
+        await bed.run('fabric', ['ip', 'link', 'set', cableOf(node), 'master', 'under']);
+        const mac = await bed.mac(node, 'underlay0');
+        await bed.run('fabric', ['bridge', 'fdb', 'replace', mac, 'dev', cableOf(node), 'master', 'static']);
+      }
+    },
+  };
+}
+
+const cableOf = (node: string) => `u-${node}`;
 
 /**
  * Only the mirroring node: the far end of its underlay cable is unplugged from the bridge, and
@@ -198,16 +226,14 @@ export const ERSPAN_SENDER: Variant = {
   ...ERSPAN_1500,
   name: 'erspan-1500-sender',
   title: 'ERSPAN, sending node alone',
-  destination: { host: 'fabric', device: CABLE },
+  destination: { host: 'fabric', device: cableOf(SOURCE_NODE) },
   async start(bed) {
-    await bed.run('fabric', ['ip', 'link', 'set', CABLE, 'nomaster']);
+    await unplugged(bed, [SOURCE_NODE]).start();
     await ERSPAN_1500.start(bed);
   },
   async stop(bed) {
     await ERSPAN_1500.stop(bed);
-    await bed.run('fabric', ['ip', 'link', 'set', CABLE, 'master', 'under']);
-    const mac = await bed.mac(SOURCE_NODE, 'underlay0');
-    await bed.run('fabric', ['bridge', 'fdb', 'replace', mac, 'dev', CABLE, 'master', 'static']);
+    await unplugged(bed, [SOURCE_NODE]).stop();
   },
 };
 

@@ -12,7 +12,7 @@ import { ERSPAN_SENDER, LOCAL, SAMPLED_OUT, SESSION, terminateAtDestination, typ
 const TIMES = 4000;
 
 /** Ethernet, IPv4 from 10.0.0.1 to 10.0.0.2, UDP: 60 bytes, with the checksum of the frame 64. */
-const DATAGRAM = Buffer.from(
+export const DATAGRAM = Buffer.from(
   '020000000001020000000002' +
     '08004500002e000100004011' +
     '66bc0a0000010a000002' +

@@ -179,7 +179,7 @@ struct locked_bucket {
 };
 
 /*
- * Key: the same. Value: the bucket, one for all CPUs. Memory: 40 bytes a slot. User space only
+ * Key: the same. Value: the bucket, one for all CPUs. Memory: 32 bytes a slot. User space only
  * reads it.
  */
 struct {
@@ -188,6 +188,14 @@ struct {
     __type(key, __u32);
     __type(value, struct locked_bucket);
 } budget_buckets SEC(".maps");
+
+/* Key: the same. Value: what a CPU has of the budget. Memory: 16 bytes a slot and CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, BUDGETS);
+    __type(key, __u32);
+    __type(value, struct budget_share);
+} budget_shares SEC(".maps");
 
 /* Key: capture slot. Value: counters. Memory: 304 bytes a slot and CPU. */
 struct {

@@ -95,8 +95,13 @@ struct budget {
 struct bucket {
     __s64 tokens;  /* bytes; the copy that empties it may take more than it has */
     __u64 filled;  /* time of this value, ktime in ns */
-    __u64 passed;  /* allowed bytes in total */
     __u64 refused; /* refused packets */
+};
+
+/* What one CPU has of a budget, see budget.h. Only the data plane writes it. */
+struct budget_share {
+    __s64 tokens; /* bytes that it took out of the bucket and has not spent; never negative */
+    __u64 passed; /* allowed bytes in total */
 };
 
 /* Bits of capture.flags. */

@@ -1,5 +1,6 @@
 /** Budgets of policies, of a node and of a device: copies beyond them are dropped and counted. */
 import assert from 'node:assert/strict';
+import { cpus } from 'node:os';
 import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { DeliveryEntry } from '../../src/datapath/datapath.ts';
@@ -100,6 +101,40 @@ test('a new rate neither fills nor empties the bucket, also if the rate changes 
   const most = Math.ceil((BURST + ((SLOW + 10) * ms) / 1000) / frame.length) + 1;
   const least = Math.floor(BURST / frame.length);
   assert.ok(copied >= least && copied <= most, `${copied} copies in ${ms} ms, and not ${least} to ${most}`);
+});
+
+test('all CPUs together have one budget, and none of them keeps much of it', async (t) => {
+  if (cpus().length < 2) {
+    t.skip('SKIPPED: this machine has one CPU');
+    return;
+  }
+  const { vm, dst } = world.devices;
+  const small = scapy({ frames: true }).frames.get('ipv4-udp')!;
+  const delivery = { ...localTo(dst.ifindex), id: 'L-cpus', maxRate: SLOW };
+  const captures = capturesOf(vm.ifindex, delivery.id, { source: 'cpus' });
+  await world.datapath.apply(stateOf({ captures, deliveries: [delivery] }));
+  const start = performance.now();
+  const turns = 120;
+  const each = Math.ceil((1.5 * BURST) / small.length / turns);
+  try {
+    for (let turn = 0; turn < turns; turn++) {
+      run('taskset', '--cpu-list', '--pid', String(turn % 2), String(process.pid));
+      for (let i = 0; i < each; i++) {
+        world.guest.send(small);
+      }
+    }
+  } finally {
+    run('taskset', '--cpu-list', '--pid', `0-${cpus().length - 1}`, String(process.pid));
+  }
+  const ms = performance.now() - start;
+  const report = await world.datapath.counters();
+  assertSumsClose(report);
+  const { matched, copied, dropped } = countsOf(report, 'outbound', 'cpus');
+  const most = Math.ceil((BURST + (SLOW * ms) / 1000) / small.length) + 1;
+  const least = Math.floor((BURST - (cpus().length - 1) * (BURST / 256)) / small.length);
+  assert.equal(matched.packets, turns * each);
+  assert.ok(copied.packets >= least && copied.packets <= most, `${copied.packets} copies, and not ${least} to ${most}`);
+  assert.equal(copied.packets + dropped.overBudget!.packets, turns * each);
 });
 
 test('copies beyond the budget of the device that they leave by are dropped as overBudget, and local ones are not', async () => {

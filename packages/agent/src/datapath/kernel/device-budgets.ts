@@ -3,29 +3,21 @@
  * leaves them alone.
  */
 import type { DatapathState, DeviceBudget } from '../datapath.ts';
-import {
-  DEVICE_BURST,
-  decodeBucket,
-  decodeBudgetRate,
-  encodeBudget,
-  LAYOUT,
-  LOCKED_BUCKET_SIZE,
-  u32Key,
-} from './layout.ts';
-import type { BpfMap } from './libbpf.ts';
+import type { BudgetCounts } from './budget-counts.ts';
+import { DEVICE_BURST, decodeBudgetRate, encodeBudget, LAYOUT, u32Key } from './layout.ts';
 import { deviceBudgetKey, leaves, uplinkOf } from './rows.ts';
 import type { Slots } from './slots.ts';
 import type { TableWriter } from './table-writer.ts';
 
 export class DeviceBudgets {
   readonly #rates: TableWriter;
-  readonly #buckets: BpfMap;
+  readonly #counts: BudgetCounts;
   readonly #slots: Slots;
   #ifindexes: ReadonlySet<number> = new Set();
 
-  constructor(rates: TableWriter, buckets: BpfMap, slots: Slots) {
+  constructor(rates: TableWriter, counts: BudgetCounts, slots: Slots) {
     this.#rates = rates;
-    this.#buckets = buckets;
+    this.#counts = counts;
     this.#slots = slots;
   }
 
@@ -47,7 +39,7 @@ export class DeviceBudgets {
 
   /** Resets a bucket. It is full at its first use. */
   refill(key: number): void {
-    this.#buckets.update(u32Key(key), Buffer.alloc(LOCKED_BUCKET_SIZE));
+    this.#counts.reset(key);
   }
 
   set(rates: ReadonlyMap<number, number>): void {
@@ -65,11 +57,9 @@ export class DeviceBudgets {
       if (slot === undefined) {
         return [];
       }
-      const key = u32Key(deviceBudgetKey(slot));
-      const bucket = Buffer.alloc(LOCKED_BUCKET_SIZE);
-      this.#buckets.lookup(key, bucket);
-      const rate = decodeBudgetRate(this.#rates.get(key) ?? Buffer.alloc(LAYOUT.budget.size));
-      return [{ ifindex, rate, ...decodeBucket(bucket) }];
+      const key = deviceBudgetKey(slot);
+      const rate = decodeBudgetRate(this.#rates.get(u32Key(key)) ?? Buffer.alloc(LAYOUT.budget.size));
+      return [{ ifindex, rate, ...this.#counts.read(key) }];
     });
   }
 

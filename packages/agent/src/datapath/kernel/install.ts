@@ -40,6 +40,7 @@ export const MAPS = [
   'sent_copies',
   'budget_rates',
   'budget_buckets',
+  'budget_shares',
   'physical_devices',
   'capture_counters',
   'deliveries',

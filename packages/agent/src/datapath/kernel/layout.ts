@@ -111,7 +111,8 @@ export const LAYOUT = {
   sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   copy_mac: { size: 8, fields: { mac: 0, vlan_id: 6 } },
-  bucket: { size: 32, fields: { tokens: 0, filled: 8, passed: 16, refused: 24 } },
+  bucket: { size: 24, fields: { tokens: 0, filled: 8, refused: 16 } },
+  budget_share: { size: 16, fields: { tokens: 0, passed: 8 } },
   arrival_port: { size: 16, fields: { bridge: 0, uplink: 4, feedback: 8, overruled: 12 } },
   destination: { size: 40, fields: { since: 0, window: 8, feedback: 16, own: 24, noted: 28, arriving: 32 } },
   arrival_key: { size: 12, fields: { bridge: 0, mac: 4 } },
@@ -143,7 +144,7 @@ export const LAYOUT = {
   },
   look_hook: { size: 16, fields: { own: 0, own_place: 4, entering: 8, bridge: 12 } },
   look_guest: { size: 8, fields: { looks: 0, ifindex: 4 } },
-  look_buckets: { size: 72, fields: { packets: 0, bytes: 32, lock: 64 } },
+  look_buckets: { size: 56, fields: { packets: 0, bytes: 24, lock: 48 } },
   look_counters: { size: 32, fields: { seen: 0, written: 8, over_rate: 16, ring_full: 24 } },
   look_record: {
     size: 48 + 2048,
@@ -170,7 +171,7 @@ export const LAYOUT = {
 /** enum hook and enum delivery_kind. */
 export const HOOK = { ingress: 0, egress: 1 } as const satisfies Record<Hook, number>;
 /** Bytes of a bucket with its lock. */
-export const LOCKED_BUCKET_SIZE = 40;
+export const LOCKED_BUCKET_SIZE = 32;
 /**
  * The first key of device budgets in the maps of budgets. Before it are the node's budget and one
  * for each delivery slot.
@@ -444,10 +445,9 @@ export function decodeBudgetRate(value: Buffer): number {
   return Number(value.readBigUInt64LE(LAYOUT.budget.fields.rate));
 }
 
-/** Counts of a bucket: bytes that passed, packets that it refused. */
-export function decodeBucket(value: Buffer): { passed: number; refused: number } {
-  const at = LAYOUT.bucket.fields;
-  return { passed: Number(value.readBigUInt64LE(at.passed)), refused: Number(value.readBigUInt64LE(at.refused)) };
+/** Packets that a bucket has refused. */
+export function decodeRefused(value: Buffer): number {
+  return Number(value.readBigUInt64LE(LAYOUT.bucket.fields.refused));
 }
 
 /** What `encodePlace` writes. */

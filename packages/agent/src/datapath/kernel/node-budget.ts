@@ -3,22 +3,23 @@
  * CPUs outlives the agent.
  */
 import type { DatapathState, NodeBudget } from '../datapath.ts';
-import { decodeBucket, decodeBudgetRate, encodeBudget, LOCKED_BUCKET_SIZE, u32Key } from './layout.ts';
-import type { BpfMap } from './libbpf.ts';
+import type { BudgetCounts } from './budget-counts.ts';
+import { decodeBudgetRate, encodeBudget, u32Key } from './layout.ts';
 import type { TableWriter } from './table-writer.ts';
 
-const KEY = u32Key(0);
+const NODE_BUDGET = 0;
+const KEY = u32Key(NODE_BUDGET);
 
 export class NodeBudgetWriter {
   readonly #rates: TableWriter;
-  readonly #buckets: BpfMap;
+  readonly #counts: BudgetCounts;
   /** Bytes a second; 0: no limit. */
   #allowed = 0;
   #left: number;
 
-  constructor(rates: TableWriter, buckets: BpfMap) {
+  constructor(rates: TableWriter, counts: BudgetCounts) {
     this.#rates = rates;
-    this.#buckets = buckets;
+    this.#counts = counts;
     const found = rates.get(KEY);
     this.#left = found ? decodeBudgetRate(found) : 0;
   }
@@ -47,8 +48,6 @@ export class NodeBudgetWriter {
   }
 
   read(): NodeBudget {
-    const bucket = Buffer.alloc(LOCKED_BUCKET_SIZE);
-    this.#buckets.lookup(KEY, bucket);
-    return { rate: this.#left, ...decodeBucket(bucket) };
+    return { rate: this.#left, ...this.#counts.read(NODE_BUDGET) };
   }
 }

@@ -1,5 +1,6 @@
 /** The parts of an open data path. */
 import { statSync } from 'node:fs';
+import { BudgetCounts } from './budget-counts.ts';
 import { CounterReader } from './counters.ts';
 import { DeviceBudgets } from './device-budgets.ts';
 import type { Expedite } from './expedite.ts';
@@ -92,6 +93,7 @@ export async function openParts({ bpffs, links, others, prepared, expedite, hear
   const { maps } = installation;
   const slots = new Slots(maps, SLOT_LIMITS);
   const tables = makeTables(maps);
+  const budgets = new BudgetCounts(maps);
   const probes = new Probes(maps);
   probes.expect([]); // an agent that was killed may have left some
   return {
@@ -108,8 +110,8 @@ export async function openParts({ bpffs, links, others, prepared, expedite, hear
     holding: new Holding(bpffs, installation),
     interference: new Interference({ bpffs, links, installation, tables: Object.values(tables) }),
     counters: new CounterReader(maps, slots, Slots.epoch(maps.slots)),
-    devices: new DeviceBudgets(tables.budgets, maps.budget_buckets, slots),
-    node: new NodeBudgetWriter(tables.budgets, maps.budget_buckets),
+    devices: new DeviceBudgets(tables.budgets, budgets, slots),
+    node: new NodeBudgetWriter(tables.budgets, budgets),
     looks: new Looks(maps, tables.looks, hearing),
     probes,
     tables,
