@@ -138,6 +138,8 @@ export class SimulatedNode {
     });
     this.#sync = new SyncClient({ controller, credentials, greeting: () => this.#agent.greeting(), log });
     this.#sync.on('program', (program) => this.#agent.take(program));
+    this.#sync.on('programDifference', (difference) => this.#agent.programs.takeDifference(difference));
+    this.#sync.on('partsWanted', () => this.#agent.programs.tellParts());
     this.#sync.on('eventsTaken', (taken) => events.taken(taken));
     this.#sync.on('countersSaved', (saved) => this.#agent.countersSaved(saved));
     this.#sync.on('reporting', (reporting) => this.#agent.report(reporting));

@@ -98,4 +98,32 @@ export const MUTATIONS: readonly Mutation[] = [
     '    : endingReasons(policy, observation);',
     '    : [];',
   ),
+  mutation(
+    'base-believed',
+    'an agent that comes back with any program is taken to have the newest one',
+    'controller/src/sync/program-sender.ts',
+    'if (isSameProgram(held, heldProgram(program))) {',
+    'if (held.digest !== undefined) {',
+  ),
+  {
+    name: 'difference-to-another-base',
+    about: 'a difference is made of another program than the agent has, and put into that',
+    patches: [
+      {
+        file: 'controller/src/sync/program-sender.ts',
+        find: 'if (isSameProgram(held, heldProgram(program))) {',
+        put: 'if (held.digest !== undefined) {',
+      },
+      {
+        file: 'contract/src/program-difference.ts',
+        find: 'if (!isSameProgram(heldProgram(before), base)) {',
+        put: 'if (before.node === undefined) {',
+      },
+      {
+        file: 'contract/src/program-difference.ts',
+        find: 'return isSameProgram(heldProgram(after), result) ? after : undefined;',
+        put: 'return after;',
+      },
+    ],
+  },
 ];

@@ -1,5 +1,6 @@
 /** The parts of an agent: `start.ts` makes them, `agent.ts` uses them. */
 
+import type { PolicyPart } from '@mirrorplane/contract';
 import type { EventRecorder } from './controller-link/event-outbox.ts';
 import type { Datapath } from './datapath/datapath.ts';
 import type { Announced } from './discovery/announce.ts';
@@ -56,6 +57,8 @@ export interface AgentParts {
   announce?: (underlay: Announced) => void;
   datapath: Datapath;
   programs: Pick<ProgramFile, 'load' | 'save' | 'settled'>;
+  /** Gives equal parts of programs as one object, where several agents are in one process. Left out: none are. */
+  sharePart?: (part: PolicyPart) => PolicyPart;
   /** Records the events of the agent. */
   events: EventRecorder;
   log: Logger;

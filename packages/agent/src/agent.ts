@@ -17,6 +17,7 @@ import { PassEvents } from './pass-events.ts';
 import { logApplied } from './pass-log.ts';
 import { PassSchedule } from './pass-schedule.ts';
 import { ProbeRoom } from './probes/probe-room.ts';
+import { ProgramLink } from './program-link.ts';
 import { captureStatuses } from './reconcile/problems.ts';
 import { erspanAddresses, reconcile, senderAddresses } from './reconcile/reconcile.ts';
 import type { Reconciled } from './reconcile/surroundings.ts';
@@ -37,6 +38,8 @@ export class Agent {
   readonly #announcer: Announcer;
   readonly #schedule = new PassSchedule(() => this.#tryPass());
   readonly #program: CurrentProgram;
+  /** Takes programs of the controller, and what has changed of them. */
+  readonly programs: ProgramLink;
   /** The looks of this node. */
   readonly looks: LookRoom;
   /** The probes of this node. */
@@ -55,11 +58,12 @@ export class Agent {
     this.#handovers = new HandoverCounter({ datapath: parts.datapath, statistics });
     this.#guests = new GuestWatch({ statistics, arrived: () => this.#poke() });
     this.#passEvents = new PassEvents(parts.events);
-    this.#reporter = new Reporter(parts);
     this.#announcer = new Announcer(parts.announce ?? (() => {}), parts.log);
     this.looks = new LookRoom({ ...parts, changed: () => this.#poke() });
     this.probes = new ProbeRoom(parts);
     this.#program = new CurrentProgram({ ...parts, changed: () => this.#poke() });
+    this.programs = new ProgramLink({ program: this.#program, log: parts.log });
+    this.#reporter = new Reporter({ ...parts, has: () => this.programs.greeting() });
   }
 
   /**
@@ -80,6 +84,7 @@ export class Agent {
   /** Sets the controller link for reports. */
   connect(link: ControllerLink): void {
     this.#reporter.connect(link);
+    this.programs.connect(link);
     this.#parts.events.connect(link);
     this.probes.connect(link);
   }
@@ -91,7 +96,7 @@ export class Agent {
 
   /** Accepts a program of the controller. It is saved first, and then carried out. */
   take(program: NodeProgram): void {
-    this.#program.take(program);
+    this.programs.take(program);
   }
 
   /** The controller no longer has this node. The node stops copying. */

@@ -1,6 +1,16 @@
 /** The node program in force, and the newest one, which is saved before it comes into force. */
 import { atMost } from '@mirrorplane/base';
-import { emptyProgram, type NodeProgram } from '@mirrorplane/contract';
+import {
+  emptyProgram,
+  type NodeProgram,
+  numbered,
+  ownOf,
+  type PolicyPart,
+  type ProgramDifference,
+  partsOf,
+  programOf,
+} from '@mirrorplane/contract';
+import { withDifference } from '@mirrorplane/contract/program-difference';
 import type { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
 
@@ -12,6 +22,8 @@ const SAVE_LIMIT_MS = 1000;
 interface CurrentProgramParts {
   node: string;
   programs: Pick<ProgramFile, 'load' | 'save'>;
+  /** Gives equal parts as one object. Left out: each program has its own. */
+  sharePart?: (part: PolicyPart) => PolicyPart;
   log: Logger;
   /** Called when another program is in force. */
   changed: () => void;
@@ -33,6 +45,11 @@ export class CurrentProgram {
     return this.#inForce;
   }
 
+  /** The newest program, also before it is in force. Undefined: there is none. */
+  get newest(): NodeProgram | undefined {
+    return this.#newest ?? this.#inForce;
+  }
+
   /**
    * Puts the saved program of the previous run in force.
    * @returns it; undefined if there is none
@@ -41,7 +58,7 @@ export class CurrentProgram {
     try {
       const program = await this.#parts.programs.load();
       if (program !== undefined && this.#isOurs(program)) {
-        this.#inForce = program;
+        this.#inForce = this.#shared(program);
       }
     } catch (error) {
       this.#parts.log.error({ err: error }, 'the stored program is not used');
@@ -54,11 +71,12 @@ export class CurrentProgram {
    * agent that is killed in between would start with an older program than the one that it has
    * reported.
    */
-  take(program: NodeProgram): void {
+  take(whole: NodeProgram): void {
     const { programs, log, changed } = this.#parts;
-    if (!this.#isOurs(program)) {
+    if (!this.#isOurs(whole)) {
       return;
     }
+    const program = this.#shared(whole);
     this.#newest = program;
     const saved = programs.save(program).catch((error: unknown) => {
       log.error({ err: error }, 'the program could not be stored');
@@ -74,12 +92,25 @@ export class CurrentProgram {
   }
 
   /**
+   * Accepts what the controller has changed of the newest program, as `take` does.
+   * @returns false: it does not fit, and nothing of it is used
+   */
+  takeDifference(difference: ProgramDifference): boolean {
+    const { newest } = this;
+    const program = newest && withDifference(newest, difference);
+    if (program !== undefined) {
+      this.take(program);
+    }
+    return program !== undefined;
+  }
+
+  /**
    * The controller no longer has this node: it was deleted, or registered again for another host.
    * The node stops copying.
    */
   dismiss(): void {
     const { node, log } = this.#parts;
-    const current = this.#newest ?? this.#inForce;
+    const current = this.newest;
     if (!current || current.captures.length + current.deliveries.length + current.terminations.length === 0) {
       return;
     }
@@ -90,6 +121,11 @@ export class CurrentProgram {
   /** Resolves when the newest program is in force. */
   async settled(): Promise<void> {
     await this.#taking;
+  }
+
+  #shared(program: NodeProgram): NodeProgram {
+    const { sharePart } = this.#parts;
+    return sharePart ? numbered(programOf(ownOf(program), partsOf(program).map(sharePart)), program.revision) : program;
   }
 
   #isOurs(program: NodeProgram): boolean {

@@ -40,6 +40,8 @@ export interface ReporterParts {
   node: string;
   version: string;
   datapath: Pick<Datapath, 'hookKind' | 'counters' | 'countersSaved'>;
+  /** What a hello says of programs. */
+  has: () => Pick<Hello, 'takesDifferences' | 'program'>;
   /** Left out: no device has a budget. */
   throttle?: { readonly budgets: readonly DeviceBudget[] };
   /** Left out: what devices carry is not reported. */
@@ -197,6 +199,7 @@ export class Reporter {
       kernel: release(),
       hook: datapath.hookKind(),
       differences: true,
+      ...this.#parts.has(),
       ...(underlay !== undefined && { underlay }),
       ...(appliedRevision !== undefined && { appliedRevision }),
     };

@@ -233,6 +233,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       const renewal: Renewal = new Renewal({ node, credentials, data, log, link: sync, renewed });
       closers.add(() => renewal.close());
       sync.on('program', (program) => agent.take(program));
+      sync.on('programDifference', (difference) => agent.programs.takeDifference(difference));
+      sync.on('partsWanted', () => agent.programs.tellParts());
       sync.on('eventsTaken', (taken) => events.taken(taken));
       sync.on('countersSaved', (saved) => agent.countersSaved(saved));
       sync.on('reporting', (reporting) => agent.report(reporting));

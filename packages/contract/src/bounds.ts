@@ -23,6 +23,8 @@ export const MAX_DEVICES = 16_384;
 export const MAX_CAPTURE_STATUSES = 16_384;
 /** Items that a difference says are gone. Beyond it, an agent sends the whole report. */
 export const MAX_GONE = 1024;
+/** Parts of a program, one for each policy. A program with more parts is always sent whole. */
+export const MAX_PROGRAM_PARTS = 4096;
 /** Problems that one node reports at a time. */
 export const MAX_PROBLEMS = 1024;
 /** Senders in one node's report of refused packets. More than the other nodes of any cluster. */

@@ -32,6 +32,8 @@ export * from './policy.ts';
 export * from './policy-test.ts';
 export * from './probes.ts';
 export * from './program.ts';
+export * from './program-messages.ts';
+export * from './program-parts.ts';
 export * from './rights.ts';
 export * from './roles.ts';
 export * from './sentences.ts';

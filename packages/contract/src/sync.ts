@@ -23,6 +23,13 @@ import { COPY_FATES } from './looks.ts';
 import { InterfaceId, Name } from './names.ts';
 import { TestReportMessage, TestsMessage } from './probes.ts';
 import { NodeProgram } from './program.ts';
+import {
+  HeldProgram,
+  PartsWantedMessage,
+  ProgramDifferenceMessage,
+  ProgramWantedMessage,
+  Revision,
+} from './program-messages.ts';
 import { TrafficReport } from './traffic.ts';
 
 /** Version of this protocol. The controller closes a connection that uses another version. */
@@ -40,15 +47,6 @@ export const REFUSED_HEADER = 'mirrorplane-refused';
 export const DISMISSED = ['notRegistered', 'revoked', 'superseded'] as const;
 export type Dismissed = (typeof DISMISSED)[number];
 
-/**
- * Revision of a program. The controller continues from the revision that an agent reports, so the
- * bound leaves room above it.
- */
-const Revision = z
-  .number()
-  .int()
-  .min(0)
-  .max(2 ** 48);
 /** WebSocket close code for an agent whose node already has another agent that answers. */
 export const CLOSE_SECOND_AGENT = 4006;
 
@@ -72,6 +70,10 @@ export const Hello = z.object({
     description:
       'The agent reports differences where the controller asks for them. Absent: it is of an earlier version.',
   }),
+  takesDifferences: z.literal(true).optional().meta({
+    description: 'Programs may be sent as differences. Absent: the agent is of an earlier version.',
+  }),
+  program: HeldProgram.optional().meta({ description: 'The newest program that the agent has. Absent: none.' }),
 });
 export type Hello = z.infer<typeof Hello>;
 
@@ -190,12 +192,16 @@ export const AgentMessage = z.discriminatedUnion('type', [
   EventsMessage,
   TestReportMessage,
   LooksRefusedMessage,
+  ProgramWantedMessage,
   RenewMessage,
   CertificateStoredMessage,
 ]);
 export type AgentMessage = z.infer<typeof AgentMessage>;
 
-/** The whole program of the node. Sent after hello and after every change. */
+/**
+ * The whole program of the node. Sent after hello and after every change, unless the agent has it,
+ * or what differs is sent.
+ */
 export const ProgramMessage = z.object({ type: z.literal('program'), program: NodeProgram });
 export type ProgramMessage = z.infer<typeof ProgramMessage>;
 
@@ -243,6 +249,8 @@ export type LooksMessage = z.infer<typeof LooksMessage>;
 
 export const ControllerMessage = z.discriminatedUnion('type', [
   ProgramMessage,
+  ProgramDifferenceMessage,
+  PartsWantedMessage,
   EventsTakenMessage,
   CountersSavedMessage,
   ReportingMessage,

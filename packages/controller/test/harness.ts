@@ -25,6 +25,7 @@ import {
   type ReportingMessage,
   type TestsMessage,
 } from '@mirrorplane/contract';
+import { heldParts, withDifference } from '@mirrorplane/contract/program-difference';
 import { createLog } from '@mirrorplane/daemon';
 import * as x509 from '@peculiar/x509';
 import { WebSocket } from 'ws';
@@ -262,7 +263,13 @@ export async function certificateRequest(name: string): Promise<{ csr: string; k
 /** The other end of the sync protocol, over mutual TLS. */
 export class TestAgent {
   readonly socket: WebSocket;
+  /** Programs that it was sent whole. */
   readonly programs: NodeProgram[] = [];
+  /** The program that it has: the last whole one, with the differences that it was sent. */
+  has: NodeProgram | undefined;
+  /** Types of the messages that have to do with programs, and bytes of all of them. */
+  readonly kinds: string[] = [];
+  bytes = 0;
   /** It confirms each program as running in the kernel, and captures this. */
   confirms = true;
   captures: CaptureStatus[] = [];
@@ -288,12 +295,10 @@ export class TestAgent {
     this.socket = new WebSocket(`wss://127.0.0.1:${port}/sync`, tls);
     this.socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as ControllerMessage;
-      if (message.type === 'program') {
-        this.programs.push(message.program);
-        const { revision } = message.program;
-        if (this.confirms) {
-          this.send({ type: 'status', appliedRevision: revision, captures: this.captures, problems: [] });
-        }
+      if (message.type === 'program' || message.type === 'programDifference' || message.type === 'partsWanted') {
+        this.kinds.push(message.type);
+        this.bytes += String(data).length;
+        this.#take(message);
       } else if (message.type === 'eventsTaken') {
         this.eventsTaken.push(message.seq);
       } else if (message.type === 'tests') {
@@ -306,7 +311,7 @@ export class TestAgent {
         this.authorities.push(message);
       } else if (message.type === 'reporting') {
         this.reporting.push(message);
-      } else {
+      } else if (message.type === 'countersSaved') {
         this.countersSaved.push({ run: message.run, readAt: message.readAt });
       }
     });
@@ -325,6 +330,23 @@ export class TestAgent {
 
   get program(): NodeProgram | undefined {
     return this.programs.at(-1);
+  }
+
+  #take(message: Extract<ControllerMessage, { type: 'program' | 'programDifference' | 'partsWanted' }>): void {
+    if (message.type === 'partsWanted') {
+      this.send({ type: 'programWanted', ...(this.has && { have: heldParts(this.has) }) });
+      return;
+    }
+    if (message.type === 'program') {
+      this.programs.push(message.program);
+      this.has = message.program;
+    } else {
+      this.has = withDifference(this.has!, message.difference) ?? assert.fail('a difference to another program');
+    }
+    if (this.confirms) {
+      const appliedRevision = this.has.revision;
+      this.send({ type: 'status', appliedRevision, captures: this.captures, problems: [] });
+    }
   }
 
   send(message: AgentMessage | string): void {

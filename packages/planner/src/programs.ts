@@ -1,24 +1,22 @@
 /** The node programs that planning makes, and the parts that they are put together from. */
-import type { Capture, Delivery, NodeProgram, Termination } from '@mirrorplane/contract';
-import { byText } from './order.ts';
+import {
+  ownOf,
+  type PlannedProgram,
+  type PolicyPart,
+  partsOf,
+  programOf,
+  type SharedList,
+} from '@mirrorplane/contract';
 
-/** A node program, before the controller numbers it. */
-export type PlannedProgram = Omit<NodeProgram, 'revision'>;
-
-/**
- * What one policy has in the program of one node. Lists are sorted by id. Nobody changes them:
- * programs share them.
- */
-export interface PolicyPart {
-  /** uid of the policy. */
-  policy: string;
-  captures: readonly Capture[];
-  deliveries: readonly Delivery[];
-  terminations: readonly Termination[];
-}
-
-/** What is in the program of a node alone. */
-export type OwnPart = Omit<PlannedProgram, 'captures' | 'deliveries' | 'terminations'>;
+export {
+  numbered,
+  type OwnPart,
+  type PlannedProgram,
+  type PolicyPart,
+  partsOf,
+  programOf,
+  type SharedList,
+} from '@mirrorplane/contract';
 
 /** What the controller knows about the program in a node's kernel. */
 export interface InForce {
@@ -52,37 +50,6 @@ export function remembered<T extends object, R>(compute: (of: T) => R): (of: T) 
   };
 }
 
-/** Captures, deliveries or terminations of a part. */
-export type SharedList = readonly (Capture | Delivery | Termination)[];
-
-const partsOfPrograms = new WeakMap<object, readonly PolicyPart[]>();
-
-/**
- * Puts a program together.
- * @param parts one for each policy, in any order. Empty ones are left out
- */
-export function programOf(own: OwnPart, parts: Iterable<PolicyPart>): PlannedProgram {
-  const sorted = sortedParts([...parts].filter((part) => !isEmpty(part)));
-  const program = {
-    ...own,
-    captures: sorted.flatMap(({ captures }) => captures),
-    deliveries: sorted.flatMap(({ deliveries }) => deliveries),
-    terminations: sorted.flatMap(({ terminations }) => terminations),
-  };
-  partsOfPrograms.set(program, sorted);
-  return program;
-}
-
-/**
- * The parts of a program, sorted by policy. Programs share a part that is the same in both, so
- * that what differs is found without a look into equal parts.
- */
-export function partsOf(program: PlannedProgram): readonly PolicyPart[] {
-  const known = partsOfPrograms.get(program) ?? divide(program);
-  partsOfPrograms.set(program, known);
-  return known;
-}
-
 const byPolicy = remembered((parts: readonly PolicyPart[]) => new Map(parts.map((part) => [part.policy, part])));
 
 /** The part of a policy in a program. Undefined: it has none. */
@@ -111,47 +78,6 @@ export function withParts(program: PlannedProgram, change: (part: PolicyPart) =>
 /** The same program with parts of more policies. */
 export function withMore(program: PlannedProgram, parts: readonly PolicyPart[]): PlannedProgram {
   return programOf(ownOf(program), [...partsOf(program), ...parts]);
-}
-
-/** What is not of policies. */
-export function ownOf(program: PlannedProgram): OwnPart {
-  const { captures: _, deliveries: __, terminations: ___, ...own } = program;
-  return own;
-}
-
-/** Gives a program its revision. Its parts stay the same objects. */
-export function numbered(program: PlannedProgram, revision: number): NodeProgram {
-  const result = { ...program, revision };
-  partsOfPrograms.set(result, partsOf(program));
-  return result;
-}
-
-function divide(program: PlannedProgram): readonly PolicyPart[] {
-  const parts = new Map<string, { captures: Capture[]; deliveries: Delivery[]; terminations: Termination[] }>();
-  const part = (uid: string) => {
-    const found = parts.get(uid) ?? { captures: [], deliveries: [], terminations: [] };
-    parts.set(uid, found);
-    return found;
-  };
-  for (const capture of program.captures) {
-    part(capture.policy).captures.push(capture);
-  }
-  for (const delivery of program.deliveries) {
-    part(delivery.policy).deliveries.push(delivery);
-  }
-  for (const termination of program.terminations) {
-    part(termination.policy).terminations.push(termination);
-  }
-  return sortedParts([...parts].map(([policy, lists]) => ({ policy, ...lists })));
-}
-
-/** Ids begin with the uid and a slash, so this is the order of ids too. */
-function sortedParts(parts: readonly PolicyPart[]): PolicyPart[] {
-  return parts.toSorted((a, b) => byText(`${a.policy}/`, `${b.policy}/`));
-}
-
-function isEmpty({ captures, deliveries, terminations }: PolicyPart): boolean {
-  return captures.length + deliveries.length + terminations.length === 0;
 }
 
 /** Whether two parts have the same lists: the same objects. */

@@ -1,12 +1,14 @@
 /** What agents are told and what they confirm: revisions grow, and what is confirmed is in force. */
 import type { DatapathState } from '@mirrorplane/agent/testing/control';
-import type { NodeProgram } from '@mirrorplane/contract';
+import type { NodeProgram, ProgramDifference } from '@mirrorplane/contract';
+import { programDigest } from '@mirrorplane/contract/program-digest';
 import type { Host } from '../world/host.ts';
 import type { Wiretap } from '../world/network.ts';
 import type { World } from '../world/world.ts';
 import { Violation } from './violation.ts';
 
-const PROGRAM = '{"type":"program"';
+const PROGRAM = '{"type":"program",';
+const DIFFERENCE = '{"type":"programDifference",';
 const STATUS = '{"type":"status"';
 /** Milliseconds after a pause of a process for which its saves may be late. */
 const STALLED_MS = 2000;
@@ -16,6 +18,8 @@ interface Told {
   /** By revision, with what its kernel has then. */
   signatures: Map<number, string>;
   texts: Map<string, string>;
+  /** By revision and digest: programs that a difference may be made of. */
+  programs: Map<string, NodeProgram>;
   /** The highest confirmed revision. */
   confirmed: number;
 }
@@ -36,7 +40,11 @@ export class ProgramWatch implements Wiretap {
 
   received(from: string, to: string, text: string): void {
     if (text.startsWith(PROGRAM)) {
-      this.#note(() => this.#program(from, to, text));
+      const { program } = JSON.parse(text) as { program: NodeProgram };
+      this.#note(() => this.#program(from, to, program));
+    } else if (text.startsWith(DIFFERENCE)) {
+      const { difference } = JSON.parse(text) as { difference: ProgramDifference };
+      this.#note(() => this.#program(from, to, this.#whole(to, difference)));
     }
   }
 
@@ -60,10 +68,39 @@ export class ProgramWatch implements Wiretap {
     }
   }
 
-  #program(from: string, to: string, text: string): void {
-    const { program } = JSON.parse(text) as { program: NodeProgram };
+  /** What a difference makes of the program that it names, put together without the code of the product. */
+  #whole(to: string, { base, result, own, parts, gone }: ProgramDifference): NodeProgram {
+    const before = this.#of(to).programs.get(`${base.revision} ${base.digest}`);
+    if (!before) {
+      throw new Violation(`${to} is told a difference to revision ${base.revision}, which it was not told`);
+    }
+    const ended = new Set([...gone, ...parts.map(({ policy }) => policy)]);
+    const list = <T extends { policy: string }>(earlier: readonly T[], now: readonly T[]): T[] =>
+      // A stable sort: what is of one policy keeps its order.
+      [...earlier.filter(({ policy }) => !ended.has(policy)), ...now].sort((a, b) => byText(a.policy, b.policy));
+    return {
+      ...(own ?? before),
+      revision: result.revision,
+      captures: list(
+        before.captures,
+        parts.flatMap(({ captures }) => captures),
+      ),
+      deliveries: list(
+        before.deliveries,
+        parts.flatMap(({ deliveries }) => deliveries),
+      ),
+      terminations: list(
+        before.terminations,
+        parts.flatMap(({ terminations }) => terminations),
+      ),
+    };
+  }
+
+  #program(from: string, to: string, program: NodeProgram): void {
     const { revision } = program;
     const told = this.#of(to);
+    const text = JSON.stringify(program);
+    told.programs.set(`${revision} ${programDigest(program)}`, program);
     this.#world.trace.add(this.#world.scheduler.now, to, () => `is told by ${from}: ${wordsOf(program)}`);
     const { uid, generation } = this.#world.host(to)!.membership!;
     const key = `${uid} ${generation} ${revision}`;
@@ -107,7 +144,7 @@ export class ProgramWatch implements Wiretap {
   }
 
   #of(name: string): Told {
-    const told = this.#told.get(name) ?? { signatures: new Map(), texts: new Map(), confirmed: 0 };
+    const told = this.#told.get(name) ?? { signatures: new Map(), texts: new Map(), programs: new Map(), confirmed: 0 };
     this.#told.set(name, told);
     return told;
   }
@@ -149,4 +186,8 @@ function wordsOf({ revision, captures, deliveries, terminations }: NodeProgram):
   const received = terminations.map((one) => `${one.id} from ${one.node} as ${numberOf(one)} to ${one.delivery}`);
   const taken = captures.map(({ id, delivery }) => `${id} to ${delivery}`);
   return `revision ${revision}, captures [${taken.join()}], deliveries [${sent.join()}], terminations [${received.join()}]`;
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -8,8 +8,21 @@ import {
   ProgramFile,
   SyncClient,
 } from '@mirrorplane/agent/testing/control';
+import type { AgentMessage } from '@mirrorplane/contract';
 import type { Host } from './host.ts';
 import type { SimulatedLog } from './log.ts';
+
+/** Share of the runs of agents that are those of an earlier version, which takes whole programs alone. */
+const EARLIER = 0.2;
+
+/** What an agent says that knows nothing of differences. */
+function ofEarlierVersion(message: AgentMessage): AgentMessage {
+  if (message.type !== 'hello') {
+    return message;
+  }
+  const { takesDifferences: _, program: __, ...hello } = message;
+  return hello;
+}
 
 /** Next hops that are always resolved: the underlay has no routers here. */
 class NextHops extends EventEmitter {
@@ -75,13 +88,16 @@ export async function runAgent(host: Host, log: SimulatedLog): Promise<() => voi
   const agent = new Agent(parts);
   await agent.start();
   const certificate = JSON.stringify({ node, uid, generation });
+  const isEarlier = Math.random() < EARLIER;
   const sync = new SyncClient({
     controller: 'controller:7071',
     credentials: { key: '', certificate, authority: '' },
-    greeting: () => agent.greeting(),
+    greeting: () => (isEarlier ? agent.greeting().map(ofEarlierVersion) : agent.greeting()),
     log: parts.log,
   });
   sync.on('program', (program) => agent.take(program));
+  sync.on('programDifference', (difference) => agent.programs.takeDifference(difference));
+  sync.on('partsWanted', () => agent.programs.tellParts());
   sync.on('eventsTaken', (taken) => events.taken(taken));
   sync.on('countersSaved', (saved) => agent.countersSaved(saved));
   sync.on('tests', (tests) => agent.probes.take(tests));

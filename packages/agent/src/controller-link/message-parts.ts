@@ -69,6 +69,7 @@ function partsOf(message: AgentMessage, limit: number): AgentMessage[] {
     case 'hello':
     case 'testReport':
     case 'looksRefused':
+    case 'programWanted':
     case 'renew':
     case 'certificateStored':
       return [message];

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import {
   type AgentMessage,
   type AuthorityMessage,
+  asItCame,
   type CertificateMessage,
   CLOSE_SECOND_AGENT,
   ControllerMessage,
@@ -14,6 +15,9 @@ import {
   type EventsTakenMessage,
   type LookOrder,
   type NodeProgram,
+  type ProgramDifference,
+  type ProgramDifferenceMessage,
+  type ProgramMessage,
   REFUSED_HEADER,
   type ReportingMessage,
   type TestsMessage,
@@ -26,6 +30,10 @@ import { textsOf } from './message-parts.ts';
 interface SyncEvents {
   /** A program came. */
   program: [NodeProgram];
+  /** What has changed of the program came. Undefined: it cannot be read. */
+  programDifference: [ProgramDifference | undefined];
+  /** The controller asks for the parts of the program. */
+  partsWanted: [];
   /** The tests of this node. */
   tests: [TestsMessage];
   /** The controller has received events. */
@@ -208,9 +216,11 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   }
 
   #receive(data: RawData): void {
+    let raw: unknown;
     let message: ReturnType<typeof ControllerMessage.safeParse>;
     try {
-      message = ControllerMessage.safeParse(JSON.parse(data.toString()));
+      raw = JSON.parse(data.toString());
+      message = ControllerMessage.safeParse(raw);
     } catch {
       this.#log.error('message of the controller is not JSON');
       return;
@@ -219,13 +229,22 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       const issue = message.error.issues[0];
       const field = issue?.path.join('.');
       this.#log.error({ field, reason: issue?.message }, 'message of the controller has a wrong form');
+      if ((raw as { type?: unknown } | null)?.type === 'programDifference') {
+        this.emit('programDifference', undefined);
+      }
       return;
     }
     // Only a real message resets the wait. A controller that refuses at once must not get many
     // attempts.
     this.#wait = this.#timing.backoffMin;
     if (message.data.type === 'program') {
-      this.emit('program', message.data.program);
+      const { program } = raw as ProgramMessage;
+      this.emit('program', asItCame(program, message.data.program));
+    } else if (message.data.type === 'programDifference') {
+      const { difference } = raw as ProgramDifferenceMessage;
+      this.emit('programDifference', asItCame(difference, message.data.difference));
+    } else if (message.data.type === 'partsWanted') {
+      this.emit('partsWanted');
     } else if (message.data.type === 'certificate') {
       this.emit('certificate', message.data);
     } else if (message.data.type === 'authority') {

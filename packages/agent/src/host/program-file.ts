@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { replaceFile, Serial } from '@mirrorplane/base';
-import { NodeProgram } from '@mirrorplane/contract';
+import { asItCame, NodeProgram } from '@mirrorplane/contract';
 
 /** Stores one program in one file. */
 export class ProgramFile {
@@ -31,7 +31,8 @@ export class ProgramFile {
       throw error;
     }
     try {
-      return NodeProgram.parse(JSON.parse(content));
+      const stored: unknown = JSON.parse(content);
+      return asItCame(stored, NodeProgram.parse(stored));
     } catch (cause) {
       throw new Error(`${this.#path} is not a program of this version`, { cause });
     }

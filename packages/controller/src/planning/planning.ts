@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
 import type { NodeProgram } from '@mirrorplane/contract';
+import { programDigest } from '@mirrorplane/contract/program-digest';
 import type { Logger } from '@mirrorplane/daemon';
 import { numbered, type Plan, type PlannedProgram, Planner } from '@mirrorplane/planner';
 import type { Merged } from '../inventory/inventory.ts';
@@ -16,7 +17,6 @@ import { SESSIONS_KEY } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
-import { fingerprint } from './fingerprint.ts';
 import { ProgramsInForce, type Told } from './in-force.ts';
 import { OriginNodes } from './origin-nodes.ts';
 import type { PlanningInventory } from './planning-inventory.ts';
@@ -216,7 +216,7 @@ export class Planning {
 
   #revision(node: string, program: PlannedProgram, ops: Operation[]): number {
     const { view, live } = this.#parts;
-    const digest = fingerprint(program);
+    const digest = programDigest(program);
     const before = view.get('programs', node)?.value;
     // A kernel can have a higher revision than a controller whose data folder was restored from a
     // backup.

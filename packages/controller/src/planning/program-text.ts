@@ -1,8 +1,9 @@
 /**
- * The JSON of programs, put together from lists that are written once for all nodes that have them.
+ * The JSON of programs and of differences, put together from lists that are written once for all
+ * nodes that have them.
  */
-import type { NodeProgram } from '@mirrorplane/contract';
-import { partsOf, textOf } from '@mirrorplane/planner';
+import { type NodeProgram, type PolicyPart, type ProgramDifference, partsOf } from '@mirrorplane/contract';
+import { textOf } from '@mirrorplane/planner';
 
 /** Same as `JSON.stringify(program)`. */
 export function programText(program: NodeProgram): string {
@@ -24,6 +25,16 @@ export function programText(program: NodeProgram): string {
     ),
   ];
   return `{${fields.join(',')}}`;
+}
+
+/** Same as `JSON.stringify(difference)`, apart from the order of fields. */
+export function differenceText({ parts, ...others }: ProgramDifference): string {
+  return `{${JSON.stringify(others).slice(1, -1)},"parts":[${parts.map(partText).join(',')}]}`;
+}
+
+function partText({ policy, captures, deliveries, terminations }: PolicyPart): string {
+  const lists = `"captures":${textOf(captures)},"deliveries":${textOf(deliveries)},"terminations":${textOf(terminations)}`;
+  return `{"policy":${JSON.stringify(policy)},${lists}}`;
 }
 
 /** @param lists JSON of lists, which are joined to one */

@@ -7,6 +7,7 @@ import {
   type Hello,
   type InventoryMessage,
   type LookRefusal,
+  type ProgramWantedMessage,
   type RenewMessage,
   type StatusMessage,
   sourceOfCapture,
@@ -73,7 +74,7 @@ export class AgentReports {
    * @param underlay what the hello of the same connection said
    * @returns what is wrong with it; undefined: nothing is
    */
-  take(part: Exclude<AgentMessage, Hello>, underlay: Underlay | undefined): string | undefined {
+  take(part: Exclude<AgentMessage, Hello | ProgramWantedMessage>, underlay: Underlay | undefined): string | undefined {
     const { node: name, host, counted } = this.#parts;
     const { live } = host;
     const node = live.get(name);

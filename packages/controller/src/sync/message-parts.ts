@@ -6,10 +6,11 @@ import {
   MAX_CAPTURE_STATUSES,
   MAX_DEVICES,
   MAX_PROBLEMS,
+  type ProgramWantedMessage,
   type StatusMessage,
 } from '@mirrorplane/contract';
 
-type Part = Exclude<AgentMessage, Hello>;
+type Part = Exclude<AgentMessage, Hello | ProgramWantedMessage>;
 
 export class MessageParts {
   #devices: InventoryMessage['devices'] = [];

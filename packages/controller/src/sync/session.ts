@@ -9,15 +9,16 @@ import {
   type LookOrder,
   MAX_HELLO_BYTES,
   type NodeProgram,
+  type ProgramWantedMessage,
   type Underlay,
 } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
 import type { CertificateName } from '../auth/node-certificates.ts';
-import { programText } from '../planning/program-text.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { readMessage } from './agent-message.ts';
 import { AgentReports, type ReportHost } from './agent-reports.ts';
 import { Pings } from './pings.ts';
+import { ProgramSender } from './program-sender.ts';
 import { protocolProblem } from './protocol.ts';
 import { ReportOrders } from './report-orders.ts';
 
@@ -98,7 +99,7 @@ export class Session {
   #helloUnderlay: Underlay | undefined;
   /** Fingerprints of the authorities that the agent trusts. Undefined: it has not said so. */
   trusts: readonly string[] | undefined;
-  #sentRevision = 0;
+  readonly #programs = new ProgramSender((text) => this.#socket.send(text));
   readonly #busy = new TokenBucket(BUSY);
   #resume: NodeJS.Timeout | undefined;
 
@@ -141,11 +142,10 @@ export class Session {
     return this.#pings.answered(limitMs);
   }
 
-  /** Sends the program, unless this connection already got this revision. */
+  /** Sends the program, or what differs, unless the agent has it on this connection. */
   send(program: NodeProgram): void {
-    if (this.#greeted && this.#sentRevision !== program.revision && this.isOpen) {
-      this.#sentRevision = program.revision;
-      this.#socket.send(`{"type":"program","program":${programText(program)}}`);
+    if (this.#greeted && this.isOpen) {
+      this.#programs.send(program);
     }
   }
 
@@ -163,8 +163,10 @@ export class Session {
   /** Sends an empty program, as the last one of this connection. */
   sendEmpty(): void {
     const { node } = this;
-    const revision = Math.max(this.#sentRevision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
-    this.send(emptyProgram(node, revision));
+    const revision = Math.max(this.#programs.revision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
+    if (this.#greeted && this.isOpen) {
+      this.#programs.sendWhole(emptyProgram(node, revision));
+    }
   }
 
   /** Closes the connection. If the other end does not answer, the connection is destroyed. */
@@ -215,7 +217,8 @@ export class Session {
     } else if (!this.#greeted) {
       this.#refuse(`the first message has to be a hello, not ${message.type}`);
     } else {
-      const problem = this.#reports.take(message, this.#helloUnderlay);
+      const problem =
+        message.type === 'programWanted' ? this.#wanted(message) : this.#reports.take(message, this.#helloUnderlay);
       if (problem !== undefined) {
         this.#refuse(problem);
       }
@@ -262,11 +265,21 @@ export class Session {
     this.#greeted = true;
     this.#helloUnderlay = message.underlay;
     this.trusts = message.trusts;
+    this.#programs.begin(message);
     this.#host.live.hello(message);
     this.#host.onHello(this);
     if (message.differences) {
       this.orders.begin();
     }
+  }
+
+  /** @returns what is wrong with the question; undefined: nothing is */
+  #wanted({ have }: ProgramWantedMessage): string | undefined {
+    if (have === undefined) {
+      this.#host.log.warn({ node: this.node }, 'agent asks for its whole program: a difference did not fit');
+    }
+    this.#host.live.heard(this.node);
+    return this.#programs.wanted(have);
   }
 
   /** Sends a message. */

@@ -1,0 +1,98 @@
+/**
+ * The parts that a node program is put together from: one for each policy, and what is the node's
+ * own. Nobody changes a program or a part: programs share parts, and what is the same object is the
+ * same content.
+ */
+import type { Capture, Delivery, NodeProgram, Termination } from './program.ts';
+
+/** A node program, before the controller numbers it. */
+export type PlannedProgram = Omit<NodeProgram, 'revision'>;
+
+/**
+ * What one policy has in the program of one node. Lists are sorted by id. Nobody changes them:
+ * programs share them.
+ */
+export interface PolicyPart {
+  /** uid of the policy. */
+  policy: string;
+  captures: readonly Capture[];
+  deliveries: readonly Delivery[];
+  terminations: readonly Termination[];
+}
+
+/** What is in the program of a node alone. */
+export type OwnPart = Omit<PlannedProgram, 'captures' | 'deliveries' | 'terminations'>;
+
+/** Captures, deliveries or terminations of a part. */
+export type SharedList = readonly (Capture | Delivery | Termination)[];
+
+const partsOfPrograms = new WeakMap<object, readonly PolicyPart[]>();
+
+/**
+ * Puts a program together.
+ * @param parts one for each policy, in any order. Empty ones are left out
+ */
+export function programOf(own: OwnPart, parts: Iterable<PolicyPart>): PlannedProgram {
+  const sorted = sortedParts([...parts].filter((part) => !isEmpty(part)));
+  const program = {
+    ...own,
+    captures: sorted.flatMap(({ captures }) => captures),
+    deliveries: sorted.flatMap(({ deliveries }) => deliveries),
+    terminations: sorted.flatMap(({ terminations }) => terminations),
+  };
+  partsOfPrograms.set(program, sorted);
+  return program;
+}
+
+/**
+ * The parts of a program, sorted by policy. Programs share a part that is the same in both, so
+ * that what differs is found without a look into equal parts.
+ */
+export function partsOf(program: PlannedProgram): readonly PolicyPart[] {
+  const known = partsOfPrograms.get(program) ?? divide(program);
+  partsOfPrograms.set(program, known);
+  return known;
+}
+
+/** What is not of policies, in the order of its fields. */
+export function ownOf(program: PlannedProgram): OwnPart {
+  const { captures: _, deliveries: __, terminations: ___, ...own } = program;
+  delete (own as Partial<NodeProgram>).revision;
+  return own;
+}
+
+/** Gives a program its revision. Its parts stay the same objects. */
+export function numbered(program: PlannedProgram, revision: number): NodeProgram {
+  const result = { ...program, revision };
+  partsOfPrograms.set(result, partsOf(program));
+  return result;
+}
+
+function divide(program: PlannedProgram): readonly PolicyPart[] {
+  const parts = new Map<string, { captures: Capture[]; deliveries: Delivery[]; terminations: Termination[] }>();
+  const part = (uid: string) => {
+    const found = parts.get(uid) ?? { captures: [], deliveries: [], terminations: [] };
+    parts.set(uid, found);
+    return found;
+  };
+  for (const capture of program.captures) {
+    part(capture.policy).captures.push(capture);
+  }
+  for (const delivery of program.deliveries) {
+    part(delivery.policy).deliveries.push(delivery);
+  }
+  for (const termination of program.terminations) {
+    part(termination.policy).terminations.push(termination);
+  }
+  return sortedParts([...parts].map(([policy, lists]) => ({ policy, ...lists })));
+}
+
+/** By code unit. Ids begin with the uid and a slash, so this is the order of ids too. */
+function sortedParts(parts: readonly PolicyPart[]): PolicyPart[] {
+  const key = ({ policy }: PolicyPart) => `${policy}/`;
+  return parts.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
+}
+
+function isEmpty({ captures, deliveries, terminations }: PolicyPart): boolean {
+  return captures.length + deliveries.length + terminations.length === 0;
+}
