@@ -16,6 +16,7 @@ help:
 	@echo "make check       format, lint, types, the API document, and the structure of the tree"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
 	@echo "make scale       a controller with simulated agents: 'make scale NODES=\"10 100\"' (LOAD=, REST=, PROFILE=), see docs/scale.md"
+	@echo "make scale-parts what parts of the controller cost, each alone: 'make scale-parts NODES=1000' (RUNS=, SNAPSHOT=)"
 	@echo "make bench-console what the console costs a browser and the controller, with 100 policies of 1,024 sources"
 	@echo "make up          controller and agent for this host"
 	@echo "make packages    Debian packages for amd64 and arm64, into dist/ (RPM=1: RPMs too; VERSION=)"
@@ -105,6 +106,9 @@ bench: build root
 scale: build
 	@scripts/run.sh bench/scale/main.ts $(or $(NODES),10 100 1000)
 
+scale-parts: deps
+	@scripts/run.sh --expose-gc --max-old-space-size=8192 bench/parts/main.ts $(NODES)
+
 bench-console: build
 	@scripts/run.sh test/console/bench.ts
 
@@ -122,4 +126,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out test/kernels/out packages/console/dist
 
-.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos simulate simulate-mutations kernels packages packages-test sbom audit release demo bench scale bench-console up root clean
+.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos simulate simulate-mutations kernels packages packages-test sbom audit release demo bench scale scale-parts bench-console up root clean

@@ -202,7 +202,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const certificate = await openApiCertificate({ listen, tls: options.tls ?? {}, authority, data, events, log, clock });
   closers.add(() => certificate?.close());
   closers.add(authority.onChange(() => void certificate?.look()));
-  const { live, observed } = openNodes(view, clock, steady);
+  const { live, observed, places } = openNodes(view, clock, steady);
   let agents: AgentServer | undefined;
   const counters = new SavedCounters({
     folder: path.join(data, 'counters'),
@@ -214,7 +214,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   await counters.open();
   closers.add(() => counters.close());
 
-  const inventory = new CurrentInventory(view, live);
+  const inventory = new CurrentInventory(view, live, places);
   closers.add(() => decisions.settled());
   const planning = new Planning({ view, live, decisions, inventory: observed, log });
   closers.add(() => planning.close());

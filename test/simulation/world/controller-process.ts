@@ -67,14 +67,14 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const view = new View(store, (error) => log.fatal({ err: error }, 'the watch of the store ended'));
   await view.open();
   const decisions = new Decisions(store, view);
-  const { live, observed } = openNodes(view, clock, () => performance.now());
+  const { live, observed, places } = openNodes(view, clock, () => performance.now());
   let agents: AgentSessions | undefined;
   const counters = new SavedCounters({
     ...{ folder: '/controller/counters', view, live, log: logger },
     saved: (node, reading) => agents?.countersSaved(node, reading),
   });
   await counters.open();
-  const inventory = new CurrentInventory(view, live);
+  const inventory = new CurrentInventory(view, live, places);
   const planning = new Planning({ view, live, decisions, inventory: observed, log: logger });
   const services = {
     ...silentParts(),

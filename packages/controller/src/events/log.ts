@@ -71,8 +71,13 @@ export class EventLog {
   }
 
   /** As `append`, but without an error: a failing disk must not block the reported change. */
-  async note(...drafts: EventDraft[]): Promise<void> {
-    await this.append(...drafts).catch(() => undefined);
+  note(...drafts: EventDraft[]): Promise<void> {
+    return this.noteAll(drafts);
+  }
+
+  /** As `note`, for any number of events. */
+  async noteAll(drafts: readonly EventDraft[]): Promise<void> {
+    await this.#enqueue(drafts.map((draft) => ({ draft: this.#dated(draft) }))).catch(() => undefined);
   }
 
   /** As `note`, for a change that the store committed at this revision. */

@@ -117,7 +117,7 @@ export class EventObserver {
   }
 
   #planned({ inventory }: Planned): void {
-    void this.#parts.events.note(...this.#interfaces.changes(inventory));
+    void this.#parts.events.noteAll(this.#interfaces.changes(inventory));
     this.#comparisons.ask();
   }
 
@@ -142,7 +142,7 @@ export class EventObserver {
       const nodes = [...view.all('nodes').keys()].flatMap((name) => live.get(name) ?? []);
       const changes = this.#states.changes(judged, now, this.#awaited);
       const problems = nodes.map((node) => judgedNode(node, live.now()));
-      void events.note(...changes, ...this.#problems.changes(problems, now));
+      void events.noteAll([...changes, ...this.#problems.changes(problems, now)]);
     } catch (error) {
       log.error({ err: error }, 'states of policies and nodes not compared');
     }

@@ -77,7 +77,9 @@ export class StoredEvents {
     if (this.#closed) {
       throw new Error('the event log is closed');
     }
-    this.#waiting.push(...waiting);
+    for (const one of waiting) {
+      this.#waiting.push(one);
+    }
     await this.#write();
   }
 

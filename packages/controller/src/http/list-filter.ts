@@ -2,7 +2,7 @@
 import { refuseField } from '../problems/problems.ts';
 import type { ListSpec } from './list-spec.ts';
 
-type Filterable<T> = Pick<ListSpec<T>, 'key' | 'texts' | 'filter'>;
+type Filterable<T> = Pick<ListSpec<T>, 'key' | 'texts' | 'text' | 'filter'>;
 
 /** Words of a filter at most. */
 const MAX_WORDS = 16;
@@ -39,7 +39,10 @@ function conditionOf<T>(spec: Filterable<T>, word: string): (item: T) => boolean
   return (item) => found[1](item, value);
 }
 
-function has<T>({ key, texts }: Filterable<T>, word: string): (item: T) => boolean {
+function has<T>({ key, texts, text: kept }: Filterable<T>, word: string): (item: T) => boolean {
+  if (kept) {
+    return (item) => kept(item).includes(word);
+  }
   return (item) => {
     if (key(item).toLowerCase().includes(word)) {
       return true;

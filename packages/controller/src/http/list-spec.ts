@@ -15,6 +15,8 @@ export interface ListSpec<T> {
   sort: Readonly<Record<string, (item: T) => Sortable>>;
   /** Where words of the filter are looked for, beside the key. */
   texts(item: T): Iterable<string | undefined>;
+  /** All of that and the key as one text in lower case, where it is kept. */
+  text?: (item: T) => string;
   /** What `KEY:VALUE` in the filter asks for. The value is in lower case. */
   filter: Readonly<Record<string, (item: T, value: string) => boolean>>;
 }

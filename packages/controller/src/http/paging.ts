@@ -82,6 +82,8 @@ interface PageOptions<T> {
    * each page.
    */
   size?: { of: (item: T) => number; most: number };
+  /** The items are in the order of their keys. */
+  isSorted?: boolean;
 }
 
 /** Where a page begins: behind a key, or at a place of a walk. */
@@ -111,8 +113,9 @@ export function pageOf<T>(
     const end = at.at + page.length;
     return body(present(page), present(items).length, end < items.length ? { ...at, at: end } : undefined);
   }
-  const wanted = [...all].filter(isWanted).sort(orderOf(spec, sort));
   const isByKey = sort.replace('-', '') === spec.keyName;
+  const found = filter.trim() === '' ? [...all] : [...all].filter(isWanted);
+  const wanted = isByKey && options.isSorted ? inOrder(found, sort) : found.sort(orderOf(spec, sort));
   const rest = at ? wanted.filter((item) => isBehind(spec.key(item), at.after, sort)) : wanted;
   const page = cut(rest, limit, options.size);
   if (page.length === rest.length) {
@@ -167,6 +170,11 @@ function orderOf<T>({ keyName, key, sort }: ListSpec<T>, by: string): (a: T, b: 
     }
     return x === y ? byKey(a, b) : factor * (x < y ? -1 : 1);
   };
+}
+
+/** @param sorted in the order of keys */
+function inOrder<T>(sorted: T[], sort: string): T[] {
+  return sort.startsWith('-') ? sorted.reverse() : sorted;
 }
 
 function isBehind(key: string, after: string, sort: string): boolean {

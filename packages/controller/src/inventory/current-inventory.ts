@@ -1,8 +1,15 @@
-/** The inventory of this moment. It is made again only where something that it is made of changed. */
+/**
+ * The inventory of this moment, kept from one reading to the next. Only interfaces that may be
+ * elsewhere, or have another record, are looked at again.
+ */
 import type { Interface } from '@mirrorplane/contract';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
-import { type Merged, mergeInventory, recordsOf } from './inventory.ts';
+import { type Merged, recordsOf, toInterface } from './inventory.ts';
+import { JudgedPlaces, type PlacesNews } from './judged-places.ts';
+import type { Contest } from './places.ts';
+import { SortedItems } from './sorted-items.ts';
+import { Surroundings } from './surroundings.ts';
 
 /** Records that an inventory is made of. */
 const FOLDERS = ['domains', 'pools', 'nodes', 'interfaces'] as const;
@@ -18,12 +25,23 @@ interface Kept {
 export class CurrentInventory {
   readonly #view: View;
   readonly #live: LiveNodes;
+  readonly #news: () => PlacesNews;
+  readonly #surroundings = new Surroundings();
+  #items = new SortedItems<Interface>();
+  #contests = new Map<string, readonly Contest[]>();
+  readonly #listeners = new Set<(changed: Iterable<string>) => void>();
   #kept: Kept | undefined;
-  #byId: { of: Merged; items: ReadonlyMap<string, Interface> } | undefined;
 
-  constructor(view: View, live: LiveNodes) {
+  /** @param places where they are kept already */
+  constructor(view: View, live: LiveNodes, places = new JudgedPlaces(view, live)) {
     this.#view = view;
     this.#live = live;
+    this.#news = places.reader();
+  }
+
+  /** Calls `listener` with the ids of interfaces that are others now, before `now` returns them. */
+  onChanged(listener: (changed: Iterable<string>) => void): void {
+    this.#listeners.add(listener);
   }
 
   /** The inventory. Its readers share it, and change nothing in it. */
@@ -33,18 +51,42 @@ export class CurrentInventory {
     if (kept?.made === made && this.#live.now() < kept.until) {
       return kept.inventory;
     }
-    const inventory = mergeInventory(recordsOf(this.#view), this.#live);
+    const { places, concerned, isNew } = this.#news();
+    const records = recordsOf(this.#view);
+    if (isNew) {
+      this.#contests = new Map();
+    }
+    const changed: string[] = [];
+    for (const id of isNew ? new Set([...concerned, ...this.#items.ids()]) : concerned) {
+      const stored = records.interfaces.get(id);
+      const place = places.place(id);
+      if (place === undefined || place.contests.length === 0) {
+        this.#contests.delete(id);
+      } else {
+        this.#contests.set(id, place.contests);
+      }
+      if (this.#items.set(id, stored && toInterface(stored, place, records))) {
+        changed.push(id);
+      }
+    }
+    const inventory: Merged = {
+      ...this.#surroundings.of(records, this.#live),
+      interfaces: this.#items.all() as Interface[],
+      granted: { get: (id) => places.place(id)?.granted },
+      contests: [...this.#contests.values()].flat(),
+      due: places.due,
+    };
     const until = Math.min(inventory.due ?? Infinity, this.#live.presentUntil() ?? Infinity);
     this.#kept = { inventory, made, until };
+    for (const listener of changed.length > 0 ? this.#listeners : []) {
+      listener(changed);
+    }
     return inventory;
   }
 
   /** One interface. */
   get(id: string): Interface | undefined {
-    const of = this.now();
-    if (this.#byId?.of !== of) {
-      this.#byId = { of, items: new Map(of.interfaces.map((item) => [item.id, item])) };
-    }
-    return this.#byId.items.get(id);
+    this.now();
+    return this.#items.get(id);
   }
 }

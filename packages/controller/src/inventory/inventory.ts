@@ -36,7 +36,7 @@ export type Merged = Omit<Inventory, 'interfaces'> & {
   interfaces: Interface[];
   contests: Contest[];
   /** By interface: the nodes with an accepted claim. */
-  granted: ReadonlyMap<string, readonly string[]>;
+  granted: Pick<ReadonlyMap<string, readonly string[]>, 'get'>;
   /** Time when the next claim becomes a contest, milliseconds since 1970. */
   due: number | undefined;
 };

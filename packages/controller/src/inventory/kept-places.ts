@@ -42,7 +42,8 @@ export class KeptPlaces {
 
   /** When the next place may be another one without a report, milliseconds since 1970. */
   get due(): number | undefined {
-    return this.#due.size === 0 ? undefined : Math.min(...this.#due.values());
+    const next = this.#due.values().reduce((least, due) => Math.min(least, due), Number.POSITIVE_INFINITY);
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
   }
 
   /**

@@ -8,11 +8,12 @@ import type { InterfaceRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { Stored } from '../store/view.ts';
 import { withoutFormer } from './former-interfaces.ts';
-import { type Merged, type Records, surroundingsOf, toInterface } from './inventory.ts';
+import { type Merged, type Records, toInterface } from './inventory.ts';
 import type { KeptPlaces } from './kept-places.ts';
 import { identityOf, operationsOf, withIdentity } from './observed-interfaces.ts';
 import type { Contest } from './places.ts';
 import { SortedItems } from './sorted-items.ts';
+import { Surroundings } from './surroundings.ts';
 
 type Record = Stored<InterfaceRecord>;
 
@@ -27,13 +28,13 @@ export class ObservedInventory {
   /** Records as they are after the operations. */
   readonly #records = new Map<string, Record>();
   readonly #items = new SortedItems<Interface>();
+  readonly #surroundings = new Surroundings();
   /**
    * Interfaces that no operator has declared, and that have no device. Their records end by time.
    */
   readonly #absent = new Set<string>();
   /** Interfaces whose records differ from those of the store. */
   readonly #unwritten = new Set<string>();
-  readonly #granted = new Map<string, readonly string[]>();
   readonly #contests = new Map<string, readonly Contest[]>();
 
   constructor(places: KeptPlaces) {
@@ -69,9 +70,9 @@ export class ObservedInventory {
     }
     return {
       inventory: {
-        ...surroundingsOf(records, live),
+        ...this.#surroundings.of(records, live),
         interfaces: this.#items.all() as Interface[],
-        granted: this.#granted,
+        granted: { get: (id) => this.#places.place(id)?.granted },
         contests: [...this.#contests.values()].flat(),
         due: this.#places.due,
       },
@@ -82,7 +83,7 @@ export class ObservedInventory {
   /** Makes the record and the item of one interface again. */
   #look(id: string, records: Records, looked: Map<string, Interface>): void {
     const place = this.#places.place(id);
-    this.#note(id, place?.granted, place?.contests);
+    this.#note(id, place?.contests);
     const stored = records.interfaces.get(id);
     const record = withIdentity(id, stored, identityOf(this.#places.sightings(id), stored?.value.boundTo));
     if (record === undefined) {
@@ -98,12 +99,7 @@ export class ObservedInventory {
     looked.set(id, item);
   }
 
-  #note(id: string, granted: readonly string[] | undefined, contests: readonly Contest[] | undefined): void {
-    if (granted === undefined) {
-      this.#granted.delete(id);
-    } else {
-      this.#granted.set(id, granted);
-    }
+  #note(id: string, contests: readonly Contest[] | undefined): void {
     if (contests === undefined || contests.length === 0) {
       this.#contests.delete(id);
     } else {

@@ -13,11 +13,16 @@ export class SortedItems<T extends { id: string }> {
     return this.#items.get(id);
   }
 
-  /** Undefined: removes the item. An equal item stays the same object. */
-  set(id: string, item: T | undefined): void {
+  /** Ids of all items. */
+  ids(): Iterable<string> {
+    return this.#items.keys();
+  }
+
+  /** Undefined: removes the item. An equal item stays the same object. @returns whether it is another one now */
+  set(id: string, item: T | undefined): boolean {
     const before = this.#items.get(id);
     if (before === item || (item !== undefined && isDeepStrictEqual(before, item))) {
-      return;
+      return false;
     }
     this.#changed.add(id);
     if (item === undefined) {
@@ -25,6 +30,7 @@ export class SortedItems<T extends { id: string }> {
     } else {
       this.#items.set(id, item);
     }
+    return true;
   }
 
   /** All items, sorted. The same list until one changes. */

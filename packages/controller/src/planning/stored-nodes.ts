@@ -1,4 +1,5 @@
 /** Nodes as a controller finds them at its start. */
+import type { JudgedPlaces } from '../inventory/judged-places.ts';
 import { LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
 import { PlanningInventory } from './planning-inventory.ts';
@@ -7,6 +8,7 @@ import { PlanningInventory } from './planning-inventory.ts';
 export interface StoredNodes {
   live: LiveNodes;
   observed: PlanningInventory;
+  places: JudgedPlaces;
 }
 
 /**
@@ -17,7 +19,8 @@ export interface StoredNodes {
 export function openNodes(view: View, clock: () => number, steady: () => number): StoredNodes {
   const live = new LiveNodes(clock, steady);
   const observed = new PlanningInventory(view, live);
-  live.claims.judgeBy(() => observed.judge());
+  const { places } = observed;
+  live.claims.judgeBy(() => void places.judge());
   for (const [name, { value }] of view.all('nodes')) {
     const state = view.get('nodeStates', name);
     if (state) {
@@ -27,5 +30,5 @@ export function openNodes(view: View, clock: () => number, steady: () => number)
       live.admission(name, true);
     }
   }
-  return { live, observed };
+  return { live, observed, places };
 }

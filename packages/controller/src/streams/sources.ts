@@ -44,10 +44,7 @@ export function topicSources({ policies, interfaces, nodes, destinations, pathOf
       () => policies.items(),
       (items) => [...items].map(([name, { summary }]) => [name, summary]),
     ),
-    interfaces: mapped(
-      () => interfaces.all(),
-      (entries) => entries.map(({ summary }) => [summary.id, summary]),
-    ),
+    interfaces: () => interfaces.summaries(),
     nodes: () => nodes.items(),
     destinations: () => destinations.items(),
   };

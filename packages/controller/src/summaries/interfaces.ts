@@ -1,10 +1,17 @@
 /** Interfaces with what policies make of them. */
-import { type Interface, type InterfaceState, type InterfaceSummary, MAX_SUMMARY_ITEMS } from '@mirrorplane/contract';
+import {
+  type Interface,
+  type InterfaceState,
+  type InterfaceSummary,
+  type InterfaceTraffic,
+  MAX_SUMMARY_ITEMS,
+} from '@mirrorplane/contract';
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
 import type { Merged } from '../inventory/inventory.ts';
-import { policiesOf } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
+import { InterfaceUses } from './interface-uses.ts';
+import { MadeOnDemand } from './made-on-demand.ts';
 
 /**
  * The first VLAN ID that is suggested where an edge carries all of them: lower ones are often in
@@ -12,108 +19,195 @@ import type { View } from '../store/view.ts';
  */
 const FIRST_SUGGESTED = 100;
 const LAST_VLAN = 4094;
+/** Between two words. Nobody looks for it. */
+const TEXT_END = '\0';
 
 interface Parts {
   view: View;
   inventory: CurrentInventory;
 }
 
-/** What policies say of interfaces. */
-interface Uses {
-  /** By source: the policy that has it. */
-  sources: Map<string, string>;
-  /** By destination: the policies that end there. */
-  destinations: Map<string, PolicyRecord[]>;
-  vlans: Set<number>;
-}
-
-/** An interface, whole and in a few fields. */
-export interface InterfaceEntry {
-  item: Interface;
-  summary: InterfaceSummary;
-}
-
-/** Summaries of interfaces, made again only where the inventory or a policy has changed. */
+/** Summaries of interfaces. An entry is made again only where its interface, or what policies make of it, differs. */
 export class InterfaceSummaries {
   readonly #parts: Parts;
-  #uses: { changes: number; uses: Uses } | undefined;
-  #all: { inventory: Merged; uses: Uses; entries: readonly InterfaceEntry[] } | undefined;
+  readonly #uses = new InterfaceUses();
+  #all: { inventory: Merged; madeOf: string; entries: readonly InterfaceEntry[] } | undefined;
+  #map: { of: readonly InterfaceEntry[]; map: ReadonlyMap<string, InterfaceSummary> } | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  /** All interfaces, in the order of their ids. */
+  /** All interfaces, in the order of their ids. The same list until one differs. */
   all(): readonly InterfaceEntry[] {
+    const { view } = this.#parts;
     const inventory = this.#parts.inventory.now();
-    const uses = this.#usesNow();
-    if (this.#all?.inventory !== inventory || this.#all.uses !== uses) {
-      const { view } = this.#parts;
-      const entries = inventory.interfaces.map((item) => ({ item, summary: summaryOf(item, view, uses) }));
-      this.#all = { inventory, uses, entries };
+    const madeOf = `${view.changesOf('policies')} ${view.changesOf('pools')}`;
+    const before = this.#all;
+    if (before?.inventory.interfaces !== inventory.interfaces || before.madeOf !== madeOf) {
+      this.#uses.update(view);
+      const entries = this.#made(inventory, before?.entries ?? [], before?.madeOf === madeOf);
+      this.#all = { inventory, madeOf, entries };
     }
-    return this.#all.entries;
+    return this.#all!.entries;
+  }
+
+  /** Summaries of all interfaces by their ids, made when they are asked for. */
+  summaries(): ReadonlyMap<string, InterfaceSummary> {
+    const of = this.all();
+    if (this.#map?.of !== of) {
+      this.#map = { of, map: new MadeOnDemand(of, (entry) => entry.summary) };
+    }
+    return this.#map.map;
   }
 
   /** One interface. */
   one(id: string): InterfaceSummary | undefined {
     const item = this.#parts.inventory.get(id);
-    return item && summaryOf(item, this.#parts.view, this.#usesNow());
+    this.#uses.update(this.#parts.view);
+    return item && this.#entryOf(item).summary;
   }
 
-  #usesNow(): Uses {
-    const { view } = this.#parts;
-    const changes = view.changesOf('policies');
-    if (this.#uses?.changes !== changes) {
-      this.#uses = { changes, uses: usesOf(view) };
-    }
-    return this.#uses.uses;
+  /**
+   * @param before in the order of ids
+   * @param isUsedAlike whether policies and pools are as they were
+   */
+  #made({ interfaces }: Merged, before: readonly InterfaceEntry[], isUsedAlike: boolean): InterfaceEntry[] {
+    let at = 0;
+    return interfaces.map((item) => {
+      while (at < before.length && before[at]!.item !== item && before[at]!.id < item.id) {
+        at++;
+      }
+      const known = before[at];
+      return known?.item === item && (isUsedAlike || this.#isUsedAlike(known)) ? known : this.#entryOf(item);
+    });
+  }
+
+  #isUsedAlike({ id, item, policy, destinationOf, domain, vlans }: InterfaceEntry): boolean {
+    return (
+      policy === this.#uses.policyOf(id) &&
+      destinationOf === this.#uses.destinationOf(id) &&
+      (item.kind !== 'edge' || vlans === this.#uses.vlans) &&
+      domain === this.#domainOf(item)
+    );
+  }
+
+  #entryOf(item: Interface): InterfaceEntry {
+    const { id } = item;
+    const uses = this.#uses;
+    return new InterfaceEntry(item, {
+      policy: uses.policyOf(id),
+      destinationOf: uses.destinationOf(id),
+      vlans: uses.vlans,
+      domain: this.#domainOf(item),
+    });
+  }
+
+  #domainOf({ pool }: Interface): string | undefined {
+    return pool === undefined ? undefined : this.#parts.view.get('pools', pool)?.value.domain;
   }
 }
 
-function usesOf(view: View): Uses {
-  const uses: Uses = { sources: new Map(), destinations: new Map(), vlans: new Set() };
-  for (const value of policiesOf(view)) {
-    for (const id of value.sources) {
-      uses.sources.set(id, value.name);
-    }
-    const others = uses.destinations.get(value.destination) ?? [];
-    others.push(value);
-    uses.destinations.set(value.destination, others);
-    if (value.vlanId !== undefined) {
-      uses.vlans.add(value.vlanId);
-    }
-  }
-  return uses;
+/** What an interface is used for. */
+interface Use {
+  /** The policy that has it as a source. */
+  policy: string | undefined;
+  /** The policies that end there. */
+  destinationOf: readonly PolicyRecord[];
+  /** VLAN IDs of all policies. */
+  vlans: ReadonlySet<number>;
+  domain: string | undefined;
 }
 
-function summaryOf(item: Interface, view: View, uses: Uses): InterfaceSummary {
-  const { id, kind, name, network, pool, declared, boundTo, contested, revision } = item;
-  const node = item.home ?? item.edge?.node;
-  const device = item.devices.findLast((one) => one.node === node) ?? item.devices.at(-1);
-  const domain = pool === undefined ? undefined : view.get('pools', pool)?.value.domain;
-  const policy = uses.sources.get(id);
-  const destinationOf = uses.destinations.get(id) ?? [];
-  return {
-    id,
-    kind,
-    name,
-    ...(network !== undefined && { network }),
-    ...(pool !== undefined && { pool }),
-    ...(domain !== undefined && { domain }),
-    ...(node !== undefined && { node }),
-    ...(device && { device: { name: device.name, mac: device.mac, mtu: device.mtu, up: device.up } }),
-    state: stateOf(item, device?.up),
-    declared,
-    ...(boundTo !== undefined && { boundTo }),
-    ...(contested && { contested }),
-    mirrorable: { source: asSource(item, policy), destination: asDestination(item) },
-    ...(policy !== undefined && { policy }),
-    destinationOf: destinationOf.slice(0, MAX_SUMMARY_ITEMS).map((one) => one.name),
-    destinationOfCount: destinationOf.length,
-    ...(kind === 'edge' && { vlans: vlansOf(item, destinationOf, uses.vlans) }),
-    revision,
-  };
+/**
+ * An interface, and what policies make of it. Of 100,000 of them, few are shown: a summary is made
+ * each time that it is asked for.
+ */
+export class InterfaceEntry {
+  readonly item: Interface;
+  readonly policy: string | undefined;
+  readonly destinationOf: readonly PolicyRecord[];
+  readonly vlans: ReadonlySet<number>;
+  readonly domain: string | undefined;
+  /** What it carries, where the list is sorted by it. */
+  readonly traffic: InterfaceTraffic | null | undefined;
+  /** What words are looked for in. */
+  #text: string | undefined;
+
+  constructor(item: Interface, { policy, destinationOf, vlans, domain }: Use, traffic?: InterfaceTraffic | null) {
+    this.item = item;
+    this.policy = policy;
+    this.destinationOf = destinationOf;
+    this.vlans = vlans;
+    this.domain = domain;
+    this.traffic = traffic;
+  }
+
+  /** The same with what it carries. */
+  withTraffic(traffic: InterfaceTraffic | null): InterfaceEntry {
+    return new InterfaceEntry(this.item, this, traffic);
+  }
+
+  get id(): string {
+    return this.item.id;
+  }
+
+  get node(): string | undefined {
+    return this.item.home ?? this.item.edge?.node;
+  }
+
+  /** The device of its guest. */
+  get device(): Interface['devices'][number] | undefined {
+    const { node, item } = this;
+    return item.devices.findLast((one) => one.node === node) ?? item.devices.at(-1);
+  }
+
+  get state(): InterfaceState {
+    return stateOf(this.item, this.device?.up);
+  }
+
+  get asSource(): Fitness {
+    return asSource(this.item, this.policy);
+  }
+
+  /** All words of it in lower case, apart from each other. */
+  get text(): string {
+    const { item, node, policy } = this;
+    this.#text ??= [
+      ...[item.id, item.name, item.network, item.pool, node, policy, item.edge?.device, item.edge?.mac],
+      ...item.devices.flatMap(({ name, mac }) => [name, mac]),
+    ]
+      .filter((word, index, all) => word !== undefined && all.indexOf(word) === index)
+      .join(TEXT_END)
+      .toLowerCase();
+    return this.#text;
+  }
+
+  get summary(): InterfaceSummary {
+    const { item, node, device, policy, domain, destinationOf, traffic } = this;
+    const { id, kind, name, network, pool, declared, boundTo, contested, revision } = item;
+    return {
+      id,
+      kind,
+      name,
+      ...(network !== undefined && { network }),
+      ...(pool !== undefined && { pool }),
+      ...(domain !== undefined && { domain }),
+      ...(node !== undefined && { node }),
+      ...(device && { device: { name: device.name, mac: device.mac, mtu: device.mtu, up: device.up } }),
+      state: this.state,
+      declared,
+      ...(boundTo !== undefined && { boundTo }),
+      ...(contested && { contested }),
+      mirrorable: { source: this.asSource, destination: asDestination(item) },
+      ...(policy !== undefined && { policy }),
+      destinationOf: destinationOf.slice(0, MAX_SUMMARY_ITEMS).map((one) => one.name),
+      destinationOfCount: destinationOf.length,
+      ...(kind === 'edge' && { vlans: vlansOf(item, destinationOf, this.vlans) }),
+      ...(traffic !== undefined && { traffic }),
+      revision,
+    };
+  }
 }
 
 function stateOf({ devices }: Interface, isUp: boolean | undefined): InterfaceState {

@@ -1,0 +1,163 @@
+/**
+ * `make scale-parts`: what the parts of the controller cost in a large cluster, each alone. Nodes are
+ * only messages, so that one process measures 1,000 of them. usage: main.ts [NODES…], default 100
+ * 1000; RUNS= is how often each thing is done, SNAPSHOT= a file for a snapshot of the heap.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { NodeRecord } from '@mirrorplane/controller/testing';
+import { keyOf, openSqliteStore } from '@mirrorplane/controller/testing';
+import { fillStore } from '../scale/fill.ts';
+import { nodeName, poolName, poolOf, type Size, sourceId } from '../scale/names.ts';
+import { World } from './world.ts';
+
+const INTERFACES = 100;
+const RUNS = Number(process.env.RUNS ?? 10);
+
+const MIB = 1 << 20;
+
+function row(what: string, values: readonly number[], unit = 'ms'): void {
+  const sorted = values.toSorted((a, b) => a - b);
+  const text = [sorted[sorted.length >> 1]!, sorted.at(-1)!].map((value) =>
+    value.toFixed(value < 100 ? 1 : 0).padStart(9),
+  );
+  console.log(`${what.padEnd(52)} ${text.join(' ')} ${unit}`);
+}
+
+/** @returns milliseconds of each run */
+async function times(runs: number, work: (run: number) => unknown): Promise<number[]> {
+  const all: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    const began = performance.now();
+    await work(run);
+    all.push(performance.now() - began);
+  }
+  return all;
+}
+
+async function fill(folder: string, size: Size): Promise<void> {
+  await fillStore(folder, size);
+  const store = openSqliteStore(join(folder, 'store.db'));
+  for (let node = 1; node <= size.nodes; node++) {
+    const value: NodeRecord = { name: nodeName(node), pool: poolName(poolOf(node)), uid: `uid-${node}` };
+    await store.txn({ compare: [], ops: [{ type: 'put', key: keyOf('nodes', value.name), value }] });
+  }
+  await store.close();
+}
+
+function memory(what: string): void {
+  global.gc?.();
+  global.gc?.();
+  const { heapUsed, rss, external } = process.memoryUsage();
+  console.log(
+    `${what.padEnd(52)} heap ${(heapUsed / MIB).toFixed(0)} MiB, external ${(external / MIB).toFixed(0)} MiB, resident ${(rss / MIB).toFixed(0)} MiB`,
+  );
+}
+
+async function measure(nodes: number): Promise<void> {
+  const size = { nodes, interfaces: INTERFACES };
+  const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-parts-'));
+  try {
+    await fill(folder, size);
+    console.log(`\n${nodes} nodes, ${nodes * INTERFACES} interfaces, milliseconds: median, most`);
+    let world = new World(folder);
+    await world.start();
+    memory('before the agents');
+    row('all agents connect', await times(1, () => world.connect(size)));
+    for (let round = 0; round < 4; round++) {
+      row('counters of a node', await timesOfNodes(world, (node) => node.counters()));
+      await sleep(100);
+    }
+    memory('all agents connected');
+    if (process.env.SNAPSHOT) {
+      (await import('node:v8')).writeHeapSnapshot(process.env.SNAPSHOT);
+    }
+    await reads(world);
+    await changes(world);
+    memory('after changes');
+    await world.stop();
+    global.gc?.();
+    world = new World(folder);
+    await world.start();
+    for (const [name, ms] of world.steps) {
+      row(`start: ${name}`, [ms]);
+    }
+    row('start: all', [world.steps.reduce((sum, [, ms]) => sum + ms, 0)]);
+    await world.stop();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function timesOfNodes({ nodes }: World, work: (node: World['nodes'][number]) => void): Promise<number[]> {
+  return nodes.map((node) => {
+    const began = performance.now();
+    work(node);
+    return performance.now() - began;
+  });
+}
+
+async function reads(world: World): Promise<void> {
+  const { services } = world;
+  const [node] = world.nodes as [World['nodes'][number]];
+  row('statuses of all policies', await times(RUNS, () => services.statuses()));
+  const lists: [string, string, Record<string, unknown>][] = [
+    ['list of interfaces', '/api/v1/interfaces', {}],
+    ['list of interfaces by node', '/api/v1/interfaces', { sort: 'node' }],
+    ['list of interfaces by traffic', '/api/v1/interfaces', { sort: '-traffic' }],
+    ['search of interfaces', '/api/v1/interfaces', { filter: 'vm-7-' }],
+    ['list of policies', '/api/v1/policies', {}],
+    ['list of policies by name, descending', '/api/v1/policies', { sort: '-name' }],
+    ['search of policies', '/api/v1/policies', { filter: 'p-7' }],
+    ['list of nodes', '/api/v1/nodes', {}],
+  ];
+  for (const [what, path, query] of lists) {
+    const all = await times(RUNS, () => {
+      node.counters();
+      return world.get(path, { limit: 100, view: 'summary', ...query });
+    });
+    row(`after a report: ${what}`, all);
+  }
+  row(
+    'after a report: statuses of all policies',
+    await times(RUNS, () => {
+      node.counters();
+      return services.statuses();
+    }),
+  );
+}
+
+async function changes(world: World): Promise<void> {
+  const [from, to] = [world.nodes[0]!, world.nodes[1]!];
+  const parts: Record<string, number[]> = {};
+  const part = async (name: string, work: () => unknown) => {
+    const began = performance.now();
+    await work();
+    parts[name] = [...(parts[name] ?? []), performance.now() - began];
+  };
+  for (let run = 0; run < RUNS; run++) {
+    const id = sourceId(1, 1 + (run >> 1));
+    const [a, b] = run % 2 === 0 ? [from, to] : [to, from];
+    b.add(id);
+    await part('a move: inventory of the target', () => b.inventory());
+    await part('a move: planned', () => world.services.planning.settled());
+    await part('a move: statuses of nodes that confirm', () => world.settled());
+    await part('a move: current inventory', () => world.services.inventory.now());
+    a.remove(id);
+    await part('a move: inventory of the origin', () => a.inventory());
+    await part('a move: planned again', () => world.services.planning.settled());
+    await world.settled();
+    await part('a move: current inventory again', () => world.services.inventory.now());
+    await part('a move: list of interfaces', () => world.get('/api/v1/interfaces', { limit: 100, view: 'summary' }));
+    await part('a move: statuses of all policies', () => world.services.statuses());
+  }
+  for (const [name, values] of Object.entries(parts)) {
+    row(name, values);
+  }
+}
+
+for (const nodes of process.argv.slice(2).length > 0 ? process.argv.slice(2).map(Number) : [100, 1000]) {
+  await measure(nodes);
+}

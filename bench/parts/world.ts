@@ -1,0 +1,180 @@
+/**
+ * The controller's control logic in one process, and nodes that are only messages: no ports, no
+ * agents, no people.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { EventLog, EventObserver, History, openBoards, openSqliteStore, Walks } from '@mirrorplane/controller/testing';
+import {
+  AgentSessions,
+  type Call,
+  CurrentInventory,
+  Decisions,
+  interfaceRoutes,
+  judgeOf,
+  NodeParts,
+  nodeRoutes,
+  openNodes,
+  Planning,
+  policyRoutes,
+  policyStatuses,
+  type Route,
+  SavedCounters,
+  type Services,
+  type Store,
+  View,
+} from '@mirrorplane/controller/testing/control';
+import { createLog } from '@mirrorplane/daemon';
+import type { Size } from '../scale/names.ts';
+import { ReportingNode } from './node.ts';
+
+/** Milliseconds of each step of a start, in order. */
+export type Steps = [name: string, ms: number][];
+
+const AUTHORITY = {
+  trusted: [{ fingerprint: 'measured', pem: '', endsAt: '' }],
+  fingerprint: 'measured',
+  isRotating: false,
+  hasSigned: () => true,
+  onChange: () => () => {},
+};
+const NOTHING_TAKEN = { take: async () => 0 };
+const NO_LOOKS = { on() {}, running: () => [], get: () => undefined };
+const log = createLog('controller', process.env.V ? 'info' : 'silent');
+
+/** A controller that runs. */
+export class World {
+  readonly steps: Steps = [];
+  readonly nodes: ReportingNode[] = [];
+  readonly #folder: string;
+  #services: (Services & { store: Store; statuses: () => unknown[]; counters: SavedCounters }) | undefined;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  }
+
+  get services() {
+    return this.#services!;
+  }
+
+  /** Starts the parts in the order of the product. `steps` says how long each has taken. */
+  async start(): Promise<void> {
+    const step = async <T>(name: string, run: () => T | Promise<T>): Promise<T> => {
+      const began = performance.now();
+      const result = await run();
+      this.steps.push([name, performance.now() - began]);
+      return result;
+    };
+    const store = await step('store opened', () => openSqliteStore(join(this.#folder, 'store.db')));
+    const view = new View(store, (error) => log.fatal({ err: error }, 'the watch of the store ended'));
+    await step('store read', () => view.open());
+    const clock = Date.now;
+    const events = await step('events read', () => EventLog.open(join(this.#folder, 'events.log'), { clock, log }));
+    const decisions = new Decisions(store, view);
+    const { live, observed, places } = await step('nodes restored', () =>
+      openNodes(view, clock, () => performance.now()),
+    );
+    const sessions: { all?: AgentSessions } = {};
+    const counters = new SavedCounters({
+      ...{ folder: join(this.#folder, 'counters'), view, live, log },
+      saved: (node, reading) => sessions.all?.countersSaved(node, reading),
+    });
+    await step('counters read', () => counters.open());
+    const inventory = new CurrentInventory(view, live, places);
+    const planning = new Planning({ view, live, decisions, inventory: observed, log });
+    const statuses = () => policyStatuses({ view, live, planning, inventory });
+    const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
+    const history = new History({ view, live, planning, log });
+    const services = {
+      ...{
+        view,
+        live,
+        decisions,
+        planning,
+        inventory,
+        observer,
+        events,
+        history,
+        log,
+        clock,
+        store,
+        statuses,
+        counters,
+      },
+      ...openBoards({ view, live, planning, inventory, history }),
+      ...{ walks: new Walks(clock), looks: NO_LOOKS, findings: NO_LOOKS, authority: AUTHORITY },
+      ...{ agentEvents: NOTHING_TAKEN, tests: { joined() {}, report() {} } },
+      nodeParts: new NodeParts((node) => planning.planned?.programs.get(node)),
+    };
+    this.#services = services as unknown as typeof this.services;
+    await step('first plan', async () => {
+      planning.request();
+      await planning.settled();
+    });
+    sessions.all = new AgentSessions(this.services, () => {});
+    this.#sessions = sessions.all;
+  }
+
+  #sessions: AgentSessions | undefined;
+
+  /** All nodes connect, and report until they have confirmed their programs. */
+  async connect(size: Size): Promise<void> {
+    for (let number = 1; number <= size.nodes; number++) {
+      const node = new ReportingNode(number, size);
+      this.nodes.push(node);
+      const certificateEndsAt = '2100-01-01T00:00:00.000Z';
+      const certificate = { generation: 1, number: 0 };
+      this.#sessions!.begin(
+        node as never,
+        { node: node.name, address: '127.0.0.1', certificate, certificateEndsAt } as never,
+      );
+      node.hello();
+      node.inventory();
+    }
+    await this.settled();
+    for (const node of this.nodes) {
+      node.counters();
+    }
+  }
+
+  /** Plans, and lets nodes confirm what they are sent, until nothing changes. */
+  async settled(): Promise<void> {
+    for (let rounds = 0; rounds < 20; rounds++) {
+      await this.services.planning.settled();
+      const behind = this.nodes.filter((node) => node.isBehind);
+      if (behind.length === 0) {
+        return;
+      }
+      for (const node of behind) {
+        node.status();
+      }
+    }
+  }
+
+  /** A request of somebody who may do everything. @returns bytes of the answer */
+  get(path: string, query: Record<string, unknown>): number {
+    const route = ROUTES.find((one) => one.method === 'get' && one.path === path)!;
+    const judge = judgeOf([{ role: 'admin' }], this.services);
+    const call = { query: route.query!.parse(query), services: this.services, judge, who: { name: 'measured' } };
+    const answer = route.handle(call as unknown as Call<never, never, never>) as { body: unknown };
+    return JSON.stringify(answer.body).length;
+  }
+
+  async stop(): Promise<void> {
+    const { observer, history, planning, counters, events, decisions, view, store } = this.services;
+    observer.close();
+    history.close();
+    await planning.close();
+    await decisions.settled();
+    await counters.close();
+    await events.close();
+    view.close();
+    await store.close();
+    for (const node of this.nodes) {
+      node.close();
+    }
+  }
+}
+
+const ROUTES: readonly Route[] = [...policyRoutes, ...interfaceRoutes, ...nodeRoutes];

@@ -1,0 +1,61 @@
+/** A map over a sorted list, whose values are made each time that they are asked for. */
+export class MadeOnDemand<T extends { readonly id: string }, V> implements ReadonlyMap<string, V> {
+  readonly #items: readonly T[];
+  readonly #make: (item: T) => V;
+
+  /** @param items in the order of their ids */
+  constructor(items: readonly T[], make: (item: T) => V) {
+    this.#items = items;
+    this.#make = make;
+  }
+
+  get size(): number {
+    return this.#items.length;
+  }
+
+  get(id: string): V | undefined {
+    let [low, high] = [0, this.#items.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#items[middle]!.id < id) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    const found = this.#items[low];
+    return found?.id === id ? this.#make(found) : undefined;
+  }
+
+  has(id: string): boolean {
+    return this.get(id) !== undefined;
+  }
+
+  forEach(each: (value: V, id: string, map: ReadonlyMap<string, V>) => void): void {
+    for (const [id, value] of this) {
+      each(value, id, this);
+    }
+  }
+
+  *entries(): MapIterator<[string, V]> {
+    for (const item of this.#items) {
+      yield [item.id, this.#make(item)];
+    }
+  }
+
+  *keys(): MapIterator<string> {
+    for (const { id } of this.#items) {
+      yield id;
+    }
+  }
+
+  *values(): MapIterator<V> {
+    for (const item of this.#items) {
+      yield this.#make(item);
+    }
+  }
+
+  [Symbol.iterator](): MapIterator<[string, V]> {
+    return this.entries();
+  }
+}
