@@ -17,6 +17,7 @@ import {
   txnRequest,
 } from './etcd/messages.ts';
 import { nested } from './etcd/nested.ts';
+import { checkSchema, holdSchema } from './etcd/schema.ts';
 import { EtcdWatch } from './etcd/watch.ts';
 import type {
   Entry,
@@ -61,7 +62,10 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const cluster = new Cluster(options);
   const { leaseMs = 10_000, onLost = () => undefined, keepRevisions = 1000 } = options;
   try {
+    // Before the right to write is taken: it is not taken from a controller of a newer release.
+    await checkSchema(cluster);
     const hold = options.readOnly ? undefined : await Hold.take(cluster, leaseMs, onLost);
+    await hold?.required(() => holdSchema(cluster, hold));
     const offset = answers.range(await cluster.ask('range', rangeRequest({ key: OFFSET_KEY }))).entries[0];
     return new EtcdStore({ cluster, hold, keep: keepRevisions, offset: Number(offset?.value ?? 0) });
   } catch (error) {
