@@ -44,10 +44,14 @@ const AUTHORITY = {
 const FAR = new Date(Date.UTC(2100, 0));
 
 /** Parts that only record. */
-function silentParts() {
+function silentParts(log: SimulatedLog) {
   const nothing = async () => {};
   return {
-    observer: { connected() {}, disconnected() {}, rejected() {}, reported() {}, countersRefused() {} },
+    observer: {
+      ...{ connected() {}, disconnected() {}, rejected() {}, reported() {} },
+      // All agents are honest.
+      countersRefused: (node: string, why: string) => log.error({ node, why }, 'an honest agent is accused'),
+    },
     agentEvents: { take: async (_node: string, { events }: { events: { seq: number }[] }) => events.at(-1)?.seq ?? 0 },
     events: { note: nothing, noteDecision: nothing, forget() {}, newestFirst: () => [], append: nothing },
     audit: { requireWritable() {}, append: nothing },
@@ -77,7 +81,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const inventory = new CurrentInventory(view, live, places);
   const planning = new Planning({ view, live, decisions, inventory: observed, log: logger });
   const services = {
-    ...silentParts(),
+    ...silentParts(log),
     ...{ view, live, decisions, planning, inventory, log: logger, clock },
     nodeParts: new NodeParts((node) => planning.planned?.programs.get(node)),
     dismiss: (node: string) => agents?.dismiss(node),

@@ -86,6 +86,11 @@ function fellBehind(last: object, next: object): boolean {
   return !everyCount(last, next, (count, now) => (now?.packets ?? 0) >= count.packets);
 }
 
+/** True if a counter of `next` is larger than in `last`. */
+function hasGrown(last: object, next: object): boolean {
+  return !everyCount(next, last, (count, before) => count.packets <= (before?.packets ?? 0));
+}
+
 /** Kinds of counters. */
 export type Counted = 'capture' | 'delivery' | 'termination';
 type ReportOf = { capture: CaptureReport; delivery: DeliveryReport; termination: TerminationReport };
@@ -110,6 +115,12 @@ export interface CounterJudge {
    * policy was made.
    */
   seconds: (policy: string, before: boolean) => number;
+  /**
+   * Whether the node may have counted for this policy under an earlier record, which nobody
+   * remembers: it has not told all its counters yet, and the policy is the older one. Such counts
+   * are not taken, and no fault until they grow.
+   */
+  mayBring: (policy: string) => boolean;
 }
 
 /** Refused counts: the number of each kind, and one example. */
@@ -139,12 +150,18 @@ interface JudgeOf<R> {
   fits: (report: R) => boolean;
   owns: (report: R) => boolean | 'unknown';
   seconds: CounterJudge['seconds'];
+  mayBring: CounterJudge['mayBring'];
 }
+
+/** The most counts of each kind that a node may bring along from an earlier record. */
+const MOST_BROUGHT = 4096;
 
 /** Totals of one kind of report, by id. */
 class Totals<R extends { policy: string; life?: number | undefined }> {
   readonly #totals: Map<string, Total<R>>;
   readonly #id: (report: R) => string;
+  /** Foreign counts of the first report. While they stay as they are, they are nobody's fault. */
+  readonly #brought = new Map<string, R>();
 
   constructor(id: (report: R) => string, saved: [string, Total<R>][] = []) {
     this.#id = id;
@@ -171,11 +188,15 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
     for (const report of reports) {
       const id = this.#id(report);
       const total = this.#totals.get(id);
-      const owns = !judge || (judge.fits(report) && (total !== undefined || judge.owns(report)));
+      const fits = !judge || judge.fits(report);
+      const owns = fits && (!judge || total !== undefined || judge.owns(report));
       if (owns !== true) {
-        refuse(owns === false ? 'foreign' : undefined, id);
+        const isFault =
+          owns === false && !(fits && this.#isBrought(id, report, judge?.mayBring(report.policy) === true));
+        refuse(isFault ? 'foreign' : undefined, id);
         continue;
       }
+      this.#brought.delete(id);
       if (!total) {
         const tooMuch = judge && grewTooFast(undefined, report, judge.seconds(report.policy, false));
         if (tooMuch) {
@@ -204,6 +225,15 @@ class Totals<R extends { policy: string; life?: number | undefined }> {
       }
       total.last = report;
     }
+  }
+
+  /** Whether a foreign count was brought along, and has not grown since. */
+  #isBrought(id: string, report: R, isNew: boolean): boolean {
+    if (isNew && this.#brought.size < MOST_BROUGHT) {
+      this.#brought.set(id, report);
+    }
+    const brought = this.#brought.get(id);
+    return brought !== undefined && brought.life === report.life && !hasGrown(brought, report);
   }
 
   prune(keep: (policy: string) => boolean): void {
@@ -298,6 +328,7 @@ export class CounterTotals {
         fits: (one) => judge.fits(kind, one),
         owns: (one) => judge.owns(kind, one),
         seconds: judge.seconds,
+        mayBring: judge.mayBring,
       };
     const newEpoch = this.#epoch !== undefined && this.#epoch !== report.epoch;
     const { base, last } = this.#unknownErspan;

@@ -63,7 +63,8 @@ test('etcd: a store of a newer release is refused with both numbers, while its c
   await write(first, put('a', 1));
   assert.equal(await ctl('get', '/mirrorplane/schema', '--print-value-only'), '1\n');
   await ctl('put', '/mirrorplane/schema', '2');
-  const refusal = /cannot open the store in etcd .*the store has schema 2, and this release reads schema 1: install the/;
+  const refusal =
+    /cannot open the store in etcd .*the store has schema 2, and this release reads schema 1: install the/;
   const began = performance.now();
   for (const options of [{ endpoints }, { endpoints, readOnly: true }]) {
     await assert.rejects(open(options), refusal);
@@ -72,7 +73,11 @@ test('etcd: a store of a newer release is refused with both numbers, while its c
   await write(first, put('a', 2));
   await first.close();
   await assert.rejects(open({ endpoints }), refusal);
-  assert.equal(await ctl('get', '/mirrorplane/leader', '--print-value-only'), '', 'it does not hold what it cannot use');
+  assert.equal(
+    await ctl('get', '/mirrorplane/leader', '--print-value-only'),
+    '',
+    'it does not hold what it cannot use',
+  );
   await ctl('put', '/mirrorplane/schema', '1');
   assert.equal((await (await open({ endpoints })).get('a'))?.value, 2);
 });

@@ -32,7 +32,11 @@ test('a key that others can read is refused, and one of its owner is not', (t) =
     chmodSync(file, mode);
     const isOpen = (mode & 0o027) !== 0;
     if (isOpen) {
-      assert.throws(() => optionsOf(...words), /own\.key is too open for the key of etcd .*chmod 600/, mode.toString(8));
+      assert.throws(
+        () => optionsOf(...words),
+        /own\.key is too open for the key of etcd .*chmod 600/,
+        mode.toString(8),
+      );
     } else {
       assert.equal(optionsOf(...words)?.tls?.key, file);
     }

@@ -50,7 +50,10 @@ test('SQLite: a file of a newer release is refused with both numbers, and is as 
     db.close();
   };
   set(2);
-  assert.throws(() => openSqliteStore(file), /cannot open the store .*store\.db: the store has schema 2, and this release reads schema 1: install the/);
+  assert.throws(
+    () => openSqliteStore(file),
+    /cannot open the store .*store\.db: the store has schema 2, and this release reads schema 1: install the/,
+  );
   set(1);
   const again = openSqliteStore(file);
   t.after(() => again.close());
