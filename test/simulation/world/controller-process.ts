@@ -8,6 +8,7 @@ import {
   AgentSessions,
   CERTIFICATE_URN,
   CurrentInventory,
+  counterFolder,
   Decisions,
   NODE_URN,
   NodeParts,
@@ -74,7 +75,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const { live, observed, places } = openNodes(view, clock, () => performance.now());
   let agents: AgentSessions | undefined;
   const counters = new SavedCounters({
-    ...{ folder: '/controller/counters', view, live, log: logger },
+    ...{ place: counterFolder('/controller/counters'), view, live, log: logger },
     saved: (node, reading) => agents?.countersSaved(node, reading),
   });
   await counters.open();

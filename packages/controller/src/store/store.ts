@@ -5,6 +5,8 @@
  * engine passes `test/store/contract.ts`.
  */
 
+import type { SharedSpace } from './shared-space.ts';
+
 /** A JSON value. */
 export type Json = unknown;
 
@@ -106,6 +108,8 @@ export class StoreLostError extends Error {
 }
 
 export interface Store {
+  /** Bytes that controllers share. Undefined: the engine is of one controller. */
+  readonly shared?: SharedSpace;
   get(key: string): Promise<Entry | undefined>;
   range(prefix: string): Promise<Snapshot>;
   /**

@@ -68,7 +68,7 @@ function doneLines(data: string): string[] {
   const lines = readFileSync(path.join(data, 'audit.log'), 'utf8').trim().split('\n');
   return lines
     .map((line) => JSON.parse(line))
-    .filter(({ outcome }) => outcome === 'done')
+    .filter(({ outcome, resource }) => outcome === 'done' && resource !== 'store/shared')
     .map(({ action, resource, revision }) => `${action} ${resource} ${revision}`);
 }
 
