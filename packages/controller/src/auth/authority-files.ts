@@ -12,7 +12,7 @@
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { replaceFileSync, syncFolder } from '@mirrorplane/base';
-import type { FileCopies } from '../shared/shared-files.ts';
+import type { FileCopies } from '../store/file-copies.ts';
 import type { KeyPair } from './issuer.ts';
 
 export class AuthorityFiles {

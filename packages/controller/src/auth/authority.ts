@@ -8,7 +8,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { CONTROLLER_NAME } from '@mirrorplane/contract';
 import * as x509 from '@peculiar/x509';
-import type { FileCopies } from '../shared/shared-files.ts';
+import type { FileCopies } from '../store/file-copies.ts';
 import { requestedKey } from './agent-request.ts';
 import { AuthorityFiles } from './authority-files.ts';
 import { createAuthority, Issuer, keyPem, newKeys } from './issuer.ts';

@@ -1,9 +1,9 @@
 /** All about people in a running controller: who they are, and what ends when they change. */
 import type { Logger } from '@mirrorplane/daemon';
 import type { Sessions } from '../auth/sessions.ts';
-import type { FileCopies } from '../shared/shared-files.ts';
 import type { ProvenPerson } from '../sso/proven-person.ts';
 import type { Decisions } from '../store/decisions.ts';
+import type { FileCopies } from '../store/file-copies.ts';
 import type { View } from '../store/view.ts';
 import { Attempts } from './attempts.ts';
 import { Credentials } from './credentials.ts';

@@ -2,7 +2,8 @@
  * What the shared space says of itself: whether controllers share their files by it, and with which
  * key its values are sealed.
  */
-import { allEntries, type SharedOperation, type SharedSpace } from '../store/shared-space.ts';
+import { allEntries } from '../store/shared-space.ts';
+import type { SharedOperation, SharedSpace } from '../store/store.ts';
 import { ClusterKey, clusterKeyFile } from './cluster-key.ts';
 
 const MARK_KEY = 'about';

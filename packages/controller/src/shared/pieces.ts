@@ -3,7 +3,8 @@
  * begins. New lines are short pieces at `NAME/t/…`. Now and then these are joined to a long piece at
  * `NAME/s/…`, so that the number of keys is bounded.
  */
-import { allEntries, type SharedSpace } from '../store/shared-space.ts';
+import { allEntries } from '../store/shared-space.ts';
+import type { SharedSpace } from '../store/store.ts';
 import type { ClusterKey } from './cluster-key.ts';
 
 /** Lines without a gap: those with a number above `after`, up to `last`. */

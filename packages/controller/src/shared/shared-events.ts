@@ -5,7 +5,7 @@ import { replaceFile } from '@mirrorplane/base';
 import { LineSplitter } from '@mirrorplane/contract/audit-lines';
 import { parseLine } from '../events/lines.ts';
 import type { EventCopy } from '../events/stored-events.ts';
-import type { SharedSpace } from '../store/shared-space.ts';
+import type { SharedSpace } from '../store/store.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import { readPieces } from './pieces.ts';
 import { EVENTS_TOLD, type SharedFiles } from './shared-files.ts';

@@ -1,18 +1,12 @@
 /** Small files that controllers share: each one is a sealed value under `files/`. */
-import { allEntries, type SharedOperation, type SharedSpace } from '../store/shared-space.ts';
+
+import type { FileChanges, FileCopies } from '../store/file-copies.ts';
+import { allEntries } from '../store/shared-space.ts';
+import type { SharedOperation, SharedSpace } from '../store/store.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import type { SharedWriter } from './writer.ts';
 
 export const FILES_PREFIX = 'files/';
-
-/** New contents by name. Undefined: the file goes. */
-export type FileChanges = Readonly<Record<string, string | undefined>>;
-
-/** Takes files for other controllers. */
-export interface FileCopies {
-  /** Carries out all changes, or none. @throws what the store throws */
-  write(changes: FileChanges): Promise<void>;
-}
 
 export class SharedFiles implements FileCopies {
   readonly #writer: SharedWriter;

@@ -1,5 +1,5 @@
 /** The writing end of a log in the shared space. */
-import type { SharedOperation } from '../store/shared-space.ts';
+import type { SharedOperation } from '../store/store.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import { bytesOf, openPiece, type Piece, parsePieceKey, pieceKey, pieceKeys, sealPiece } from './pieces.ts';
 import type { SharedWriter } from './writer.ts';

@@ -3,7 +3,7 @@
  * sign-in writes a small one. When a session was used is written in steps, so that a session in use
  * costs a write now and then.
  */
-import type { FileChanges } from './shared-files.ts';
+import type { FileChanges } from '../store/file-copies.ts';
 
 export const SESSIONS_PREFIX = 'sessions/';
 /** Milliseconds. A session that is unused for two hours ends: at most this much too early. */

@@ -3,7 +3,8 @@
  * the next one, so that an audit entry and the events of a change cost one transaction.
  */
 import { Serial } from '@mirrorplane/base';
-import { allEntries, type SharedOperation, type SharedSpace } from '../store/shared-space.ts';
+import { allEntries } from '../store/shared-space.ts';
+import type { SharedOperation, SharedSpace } from '../store/store.ts';
 import { StoreUnavailableError } from '../store/store.ts';
 
 /** Bytes and operations of one transaction: less than etcd takes. */

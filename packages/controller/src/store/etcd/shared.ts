@@ -1,6 +1,14 @@
 /** What controllers share beside the records: keys under `/mirrorplane/shared/`, with bytes as values. */
-import type { SharedEntry, SharedOperation, SharedRange, SharedSpace } from '../shared-space.ts';
-import type { Compare, StoreEvent, Watch, Watcher } from '../store.ts';
+import type {
+  Compare,
+  SharedEntry,
+  SharedOperation,
+  SharedRange,
+  SharedSpace,
+  StoreEvent,
+  Watch,
+  Watcher,
+} from '../store.ts';
 import type { Cluster } from './cluster.ts';
 import { afterPrefix } from './keys.ts';
 import { answers, type Condition, type KeyValue, operations, rangeRequest } from './messages.ts';

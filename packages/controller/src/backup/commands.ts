@@ -2,15 +2,15 @@
 import { existsSync, lchownSync, statSync } from 'node:fs';
 import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
-import manifest from '../../../package.json' with { type: 'json' };
-import { clearShared, requireUnshared, SharedBackup, writeSharedFiles } from '../../shared/shared-backup.ts';
-import { type Contents, contentsOf, digestOf, fill } from '../contents.ts';
-import { openStore, openWholeStore, type StorePlace, storeFile } from '../open.ts';
-import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../options.ts';
-import { FILLING_KEY } from '../records.ts';
-import type { Store } from '../store.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { type Contents, contentsOf, digestOf, fill } from '../store/contents.ts';
+import { openStore, openWholeStore, type StorePlace, storeFile } from '../store/open.ts';
+import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../store/options.ts';
+import { FILLING_KEY } from '../store/records.ts';
+import type { Store } from '../store/store.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
+import { clearShared, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
 
 interface Arguments extends StoreOptions {
   data: string;

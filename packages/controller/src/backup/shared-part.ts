@@ -1,20 +1,19 @@
 /** What controllers share, for copies and backups of a store. */
 import { hashOfLine, parseChainLine } from '@mirrorplane/contract/audit-chain';
-import type { BackupLine } from '../store/backup/backup-file.ts';
-import type { OpenFile } from '../store/backup/data-files.ts';
+import { AUDIT_LOG, isBeginning } from '../shared/audit-local.ts';
+import type { ClusterKey } from '../shared/cluster-key.ts';
+import { COUNTERS_PREFIX } from '../shared/local-files.ts';
+import { readMark, requireKey } from '../shared/mark.ts';
+import { removeAll } from '../shared/move.ts';
+import { readPieces } from '../shared/pieces.ts';
+import { writeData } from '../shared/shared.ts';
+import { eventsText } from '../shared/shared-events.ts';
+import { EVENTS_TOLD, readFiles, SharedFiles } from '../shared/shared-files.ts';
+import { SharedWriter } from '../shared/writer.ts';
 import { FILLING_KEY } from '../store/records.ts';
-import type { SharedSpace } from '../store/shared-space.ts';
-import type { Store } from '../store/store.ts';
-import { AUDIT_LOG, isBeginning } from './audit-local.ts';
-import type { ClusterKey } from './cluster-key.ts';
-import { COUNTERS_PREFIX } from './local-files.ts';
-import { readMark, requireKey } from './mark.ts';
-import { removeAll } from './move.ts';
-import { readPieces } from './pieces.ts';
-import { writeData } from './shared.ts';
-import { eventsText } from './shared-events.ts';
-import { EVENTS_TOLD, readFiles, SharedFiles } from './shared-files.ts';
-import { SharedWriter } from './writer.ts';
+import type { SharedSpace, Store } from '../store/store.ts';
+import type { BackupLine } from './backup-file.ts';
+import type { OpenFile, SharedPart } from './data-files.ts';
 
 /** Files that the store has as they are. */
 const SAME = /^(ca|next-ca)[.](key|crt)$|^former-ca[.]crt$|^[a-z]+-token$/;
@@ -49,7 +48,7 @@ export async function writeSharedFiles(data: string, { shared: space }: Pick<Sto
 }
 
 /** The shared part of a backup. */
-export class SharedBackup {
+export class SharedBackup implements SharedPart {
   readonly #space: SharedSpace;
   readonly #key: ClusterKey;
   readonly #files: ReadonlyMap<string, string>;

@@ -2,7 +2,6 @@
 import { constants, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
-import type { SharedBackup } from '../../shared/shared-backup.ts';
 import type { BackupLine } from './backup-file.ts';
 
 /**
@@ -44,7 +43,7 @@ function isFolder(file: string): boolean {
  * renamed by a running controller, and an open file stays the same one.
  * @param shared what the store has of them. It counts
  */
-export async function* dataLines(data: string, shared?: SharedBackup): AsyncGenerator<BackupLine> {
+export async function* dataLines(data: string, shared?: SharedPart): AsyncGenerator<BackupLine> {
   const files = await openAll(data);
   try {
     for (const { name, handle, size } of files.filter((file) => !shared?.has(file.name))) {
@@ -58,6 +57,14 @@ export async function* dataLines(data: string, shared?: SharedBackup): AsyncGene
   } finally {
     await Promise.all(files.map(({ handle }) => handle.close()));
   }
+}
+
+/** What the store has of the files of a data directory. */
+export interface SharedPart {
+  /** Whether a file of the data directory is left out. */
+  has(name: string): boolean;
+  /** Lines of files that the store has. @param local files of the data directory */
+  lines(local: readonly OpenFile[]): AsyncIterable<BackupLine>;
 }
 
 /** A file that is open: it stays readable when it is renamed. */
