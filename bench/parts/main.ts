@@ -102,7 +102,7 @@ async function timesOfNodes({ nodes }: World, work: (node: World['nodes'][number
 async function reads(world: World): Promise<void> {
   const { services } = world;
   const [node] = world.nodes as [World['nodes'][number]];
-  row('statuses of all policies', await times(RUNS, () => services.statuses()));
+  row('statuses of all policies', await times(RUNS, () => services.statuses.all()));
   const lists: [string, string, Record<string, unknown>][] = [
     ['list of interfaces', '/api/v1/interfaces', {}],
     ['list of interfaces by node', '/api/v1/interfaces', { sort: 'node' }],
@@ -124,7 +124,7 @@ async function reads(world: World): Promise<void> {
     'after a report: statuses of all policies',
     await times(RUNS, () => {
       node.counters();
-      return services.statuses();
+      return services.statuses.all();
     }),
   );
 }
@@ -151,7 +151,7 @@ async function changes(world: World): Promise<void> {
     await world.settled();
     await part('a move: current inventory again', () => world.services.inventory.now());
     await part('a move: list of interfaces', () => world.get('/api/v1/interfaces', { limit: 100, view: 'summary' }));
-    await part('a move: statuses of all policies', () => world.services.statuses());
+    await part('a move: statuses of all policies', () => world.services.statuses.all());
   }
   for (const [name, values] of Object.entries(parts)) {
     row(name, values);

@@ -9,16 +9,15 @@ import {
   AgentSessions,
   type Call,
   CurrentInventory,
-  counterFolder,
   Decisions,
   interfaceRoutes,
   judgeOf,
+  KeptStatuses,
   NodeParts,
   nodeRoutes,
   openNodes,
   Planning,
   policyRoutes,
-  policyStatuses,
   type Route,
   SavedCounters,
   type Services,
@@ -48,7 +47,7 @@ export class World {
   readonly steps: Steps = [];
   readonly nodes: ReportingNode[] = [];
   readonly #folder: string;
-  #services: (Services & { store: Store; statuses: () => unknown[]; counters: SavedCounters }) | undefined;
+  #services: (Services & { store: Store; counters: SavedCounters }) | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -78,13 +77,13 @@ export class World {
     );
     const sessions: { all?: AgentSessions } = {};
     const counters = new SavedCounters({
-      ...{ place: counterFolder(join(this.#folder, 'counters')), view, live, log },
+      ...{ folder: join(this.#folder, 'counters'), view, live, log },
       saved: (node, reading) => sessions.all?.countersSaved(node, reading),
     });
     await step('counters read', () => counters.open());
     const inventory = new CurrentInventory(view, live, places);
     const planning = new Planning({ view, live, decisions, inventory: observed, log });
-    const statuses = () => policyStatuses({ view, live, planning, inventory });
+    const statuses = new KeptStatuses({ view, live, planning, inventory });
     const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
     const history = new History({ view, live, planning, log });
     const services = {
@@ -103,7 +102,7 @@ export class World {
         statuses,
         counters,
       },
-      ...openBoards({ view, live, planning, inventory, history }),
+      ...openBoards({ view, live, inventory, history, statuses }),
       ...{ walks: new Walks(clock), looks: NO_LOOKS, findings: NO_LOOKS, authority: AUTHORITY },
       ...{ agentEvents: NOTHING_TAKEN, tests: { joined() {}, report() {} } },
       nodeParts: new NodeParts((node) => planning.planned?.programs.get(node)),

@@ -65,8 +65,6 @@ const ROOMS: Record<string, readonly string[]> = {
     'history',
     'summaries',
     'events',
-    'shared',
-    'backup',
     'tls',
     'streams',
     'looks',

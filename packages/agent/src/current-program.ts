@@ -9,7 +9,6 @@ import {
   type ProgramDifference,
   partsOf,
   programOf,
-  UNPLANNED_REVISION,
 } from '@mirrorplane/contract';
 import { withDifference } from '@mirrorplane/contract/program-difference';
 import type { ProgramFile } from './host/program-file.ts';
@@ -116,7 +115,7 @@ export class CurrentProgram {
       return;
     }
     log.warn({ node }, 'the node is no longer registered: all copying on this node ends');
-    this.take(emptyProgram(node, UNPLANNED_REVISION));
+    this.take(emptyProgram(node, current.revision + 1));
   }
 
   /** Resolves when the newest program is in force. */

@@ -21,8 +21,6 @@ export interface LatestTimeOptions {
   /** Milliseconds of a clock that does not jump. */
   steady: () => number;
   log: Logger;
-  /** Keeps it for other controllers. */
-  copy?: ((content: string) => Promise<void>) | undefined;
 }
 
 export class LatestTime {
@@ -79,9 +77,7 @@ export class LatestTime {
       return;
     }
     try {
-      const content = `${new Date(now).toISOString()}\n`;
-      await this.#options.copy?.(content);
-      await replaceFile(this.#options.file, content);
+      await replaceFile(this.#options.file, `${new Date(now).toISOString()}\n`);
       this.#saved = now;
     } catch (error) {
       this.#options.log.warn({ err: error }, 'latest time not saved');

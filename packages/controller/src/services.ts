@@ -21,6 +21,7 @@ import type { History } from './history/history.ts';
 import type { CurrentInventory } from './inventory/current-inventory.ts';
 import type { Looks } from './looks/looks.ts';
 import type { People } from './people/people.ts';
+import type { KeptStatuses } from './planning/kept-statuses.ts';
 import type { NodeParts } from './planning/node-parts.ts';
 import type { Planning } from './planning/planning.ts';
 import type { LiveNodes } from './reports/live-nodes.ts';
@@ -46,6 +47,8 @@ export interface Services {
   /** When the controller was started, ISO 8601. */
   startedAt: string;
   planning: Planning;
+  /** The statuses of all policies. */
+  statuses: KeptStatuses;
   inventory: CurrentInventory;
   audit: AuditLog;
   /** Checks of the audit log. */

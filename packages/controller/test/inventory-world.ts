@@ -11,6 +11,10 @@ import { vmDevice } from './harness.ts';
 const NODES = ['node-1', 'node-2', 'node-3'];
 export const IDS = ['a', 'b', 'c'];
 
+export function underlayOf(node: string) {
+  return { device: 'eth0', address: `10.0.0.${node.slice(-1)}`, mtu: 1600, proves: true as const };
+}
+
 /** Records, agents and a clock. */
 export class World {
   now = Date.UTC(2026, 0, 1);
@@ -26,13 +30,21 @@ export class World {
   readonly changed = new Set<string>();
   readonly policies = new Map<string, Stored<PolicyRecord>>();
   readonly changedPolicies: string[] = [];
+  readonly programs = new Map(NODES.map((name) => [name, { value: { digest: '', revision: 2 }, revision: 1 }]));
   named = new Set<string>();
   revision = 1;
 
   constructor() {
     for (const name of NODES) {
       this.nodes.set(name, { value: { name, pool: name === 'node-3' ? 'p2' : 'p1' }, revision: 1 });
-      this.live.hello({ type: 'hello', protocol: 1, node: name, agentVersion: '1', kernel: '6' });
+      this.live.hello({
+        type: 'hello',
+        protocol: 1,
+        node: name,
+        agentVersion: '1',
+        kernel: '6',
+        underlay: underlayOf(name),
+      });
     }
   }
 
@@ -101,7 +113,7 @@ export const changes: fc.Arbitrary<Change> = fc.oneof(
     arbitrary: fc.tuple(node, devices).map(
       ([name, list]): Change =>
         ({ live }) =>
-          live.inventory(name, { type: 'inventory', devices: list }, undefined),
+          live.inventory(name, { type: 'inventory', devices: list }, underlayOf(name)),
     ),
   },
   fc.tuple(node, fc.constantFrom('p1', 'p2', undefined)).map(
@@ -123,7 +135,14 @@ export const changes: fc.Arbitrary<Change> = fc.oneof(
   node.map(
     (name): Change =>
       ({ live }) =>
-        live.hello({ type: 'hello', protocol: 1, node: name, agentVersion: '1', kernel: '6' }),
+        live.hello({
+          type: 'hello',
+          protocol: 1,
+          node: name,
+          agentVersion: '1',
+          kernel: '6',
+          underlay: underlayOf(name),
+        }),
   ),
   fc.tuple(node, fc.boolean()).map(
     ([name, revoked]): Change =>
@@ -183,11 +202,12 @@ export class WorldView {
     this.#world.changed.clear();
   }
 
-  all(folder: keyof Records | 'policies'): ReadonlyMap<string, unknown> {
-    return folder === 'policies' ? this.#world.policies : this.#world.records[folder];
+  all(folder: keyof Records | 'policies' | 'programs'): ReadonlyMap<string, unknown> {
+    const { policies, programs, records } = this.#world;
+    return { ...records, policies, programs }[folder];
   }
 
-  get(folder: keyof Records | 'policies', name: string): unknown {
+  get(folder: keyof Records | 'policies' | 'programs', name: string): unknown {
     return this.all(folder).get(name);
   }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CountersMessage, Hello } from '@mirrorplane/contract';
-import type { CounterJudge } from '../src/reports/counter-totals.ts';
+import type { CounterJudge } from '../src/reports/counted.ts';
 import { LiveNodes } from '../src/reports/live-nodes.ts';
 import { NodeTraffic } from '../src/reports/node-traffic.ts';
 

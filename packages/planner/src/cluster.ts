@@ -9,7 +9,7 @@ export type ClusterNode = Inventory['nodes'][number];
  * What a reader of the cluster may ask of a map. Who reads a whole map cannot be told what of it
  * has changed.
  */
-type LookUp<V> = Pick<ReadonlyMap<string, V>, 'get' | 'has'>;
+export type LookUp<V> = Pick<ReadonlyMap<string, V>, 'get' | 'has'>;
 
 /** An inventory with look-ups by name. Lists are sorted. */
 export interface Cluster {
@@ -85,6 +85,11 @@ export function deviceNodes(item: ClusterInterface): string[] {
     [...names].filter((node) => edgeNode === undefined || node === edgeNode),
     (node) => node,
   );
+}
+
+/** Whether the interface has a device now that counts. */
+export function hasDevice({ devices, edge }: ClusterInterface): boolean {
+  return devices.some(({ node }) => edge === undefined || node === edge.node);
 }
 
 /** The pool that the interface belongs to now, or the last one known. */

@@ -28,6 +28,37 @@ export function addCaptureCounts(a: CaptureCounts, b: CaptureCounts): CaptureCou
   };
 }
 
+/** The sum of many counts of captures, without an object for each step. */
+export function sumOfCaptures(all: readonly CaptureCounts[]): CaptureCounts {
+  const zero = () => ({ packets: 0, bytes: 0 });
+  const sum = { matched: zero(), sampledOut: zero(), copied: zero(), truncated: zero(), dropped: {}, skipped: {} };
+  for (const { matched, sampledOut, copied, truncated, dropped, skipped } of all) {
+    addTo(sum.matched, matched);
+    addTo(sum.sampledOut, sampledOut);
+    addTo(sum.copied, copied);
+    addTo(sum.truncated, truncated);
+    addReasonsTo(sum.dropped, dropped);
+    addReasonsTo(sum.skipped, skipped);
+  }
+  return sum;
+}
+
+function addTo(sum: Count, { packets, bytes }: Count): void {
+  sum.packets += packets;
+  sum.bytes += bytes;
+}
+
+function addReasonsTo(sum: ByReason, counts: ByReason): void {
+  for (const reason in counts) {
+    const count = counts[reason];
+    if (count) {
+      const total = sum[reason] ?? { packets: 0, bytes: 0 };
+      sum[reason] = total;
+      addTo(total, count);
+    }
+  }
+}
+
 function addByReason<T extends ByReason>(a: T, b: T): T {
   const sum: ByReason = { ...a };
   for (const [reason, count] of Object.entries(b)) {

@@ -8,13 +8,25 @@ export { policyType, typeAsAsked } from './kinds.ts';
 export { arrived, pathLosses } from './losses.ts';
 export {
   type ArrivalReading,
+  type CaptureBefore,
+  type CapturesById,
+  type CountedRow,
+  type CountedRows,
+  capturesById,
+  countersFrom,
   type GuestReading,
   type NodeReport,
   type Observation,
+  type ObservedNode,
   observe,
+  observedNode,
+  type PolicyCounters,
   type PreviousCounters,
   type PreviousReport,
+  refusedLately,
   type SentReading,
+  type Unsupported,
+  unsupportedOn,
 } from './observation.ts';
 export { plan } from './plan.ts';
 export type { Plan, PolicyPlan, SourcePlan } from './planned.ts';
@@ -36,5 +48,7 @@ export { involvedNodes } from './reasons.ts';
 export { type Chance, MAX_SESSIONS_PER_NODE, SECRET_LIFE_MS, type Sessions } from './sessions.ts';
 export { sourceRates } from './source-rates.ts';
 export { type Staged, stage } from './staging.ts';
-export { statusFrom } from './status.ts';
+export { outlineFrom, type PolicyOutline, statusFrom } from './status.ts';
+export { Computation, TrackedReads, TrackedTable, Tracker } from './tracked.ts';
+export { TrackedCluster } from './tracked-cluster.ts';
 export { normalise, type ValidationContext, type ValidationResult, validate } from './validate.ts';

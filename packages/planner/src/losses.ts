@@ -6,8 +6,8 @@
 import { erspanDeliveryId, type PathStatus, type TerminationReport, terminationId } from '@mirrorplane/contract';
 import {
   type ArrivalReading,
-  type NodeReport,
   type Observation,
+  type ObservedNode,
   type PathCounters,
   type PolicyCounters,
   pathKey,
@@ -49,7 +49,7 @@ export function arrivalOn(
 }
 
 /** The sender is connected, and has reported since the controller started. */
-function isHeard({ connected, sent }: NodeReport): boolean {
+function isHeard({ connected, sent }: ObservedNode): boolean {
   return connected && (sent?.length ?? 0) > 0;
 }
 
@@ -70,7 +70,7 @@ export function lostOn(
   const receiver = nodes.get(to);
   const report = countersOf({ from, to }, counters)?.termination?.report;
   const sent = sentBefore(sender, receiver?.countersAt, erspanDeliveryId(uid, to));
-  if (sent === undefined || receiver?.counters === undefined) {
+  if (sent === undefined || !receiver?.hasCounted) {
     return null;
   }
   return Math.max(0, sent - arrived(report), missed(report));
@@ -135,7 +135,11 @@ function reportOf({ terminations }: ArrivalReading, uid: string, from: string): 
   return terminations.get(terminationId(uid, from));
 }
 
-function sentBefore(sender: NodeReport | undefined, readAt: string | undefined, delivery: string): number | undefined {
+function sentBefore(
+  sender: ObservedNode | undefined,
+  readAt: string | undefined,
+  delivery: string,
+): number | undefined {
   if (readAt === undefined) {
     return undefined;
   }

@@ -1,16 +1,18 @@
 /** What agents report, indexed once for all policies. */
 import {
+  type CaptureCounts,
   type CaptureReport,
   type CaptureStatus,
   type CounterReport,
   type DeliveryReport,
   type Inventory,
   type NodeProblem,
+  type PeerReport,
   parseDeliveryId,
   refusedOf,
   type TerminationReport,
 } from '@mirrorplane/contract';
-import { type Cluster, indexCluster } from './cluster.ts';
+import { type Cluster, indexCluster, type LookUp } from './cluster.ts';
 import { sortedBy } from './order.ts';
 
 /** What a node had sent at some moment. */
@@ -93,14 +95,30 @@ export interface PreviousReport {
  */
 export type PreviousCounters = ReadonlyMap<string, PreviousReport>;
 
+/** What of an earlier report of a capture is compared with a later one. */
+export interface CaptureBefore {
+  counts: Pick<CaptureCounts, 'copied' | 'dropped' | 'truncated'>;
+}
+
 /**
- * One report of a node, and the previous one. `before` is undefined if the node has started again,
- * or had not reported before.
+ * One report, and the previous one. `before` is undefined if the node has started again, or had not
+ * reported before.
  */
-export interface Observed<T> {
-  node: string;
+export interface CountedRow<T, B = T> {
   report: T;
-  before?: T;
+  before?: B | undefined;
+}
+
+/** One report of a node, and the previous one. */
+export interface Observed<T, B = T> extends CountedRow<T, B> {
+  node: string;
+}
+
+/** What one node has counted for one policy. */
+export interface CountedRows {
+  captures: readonly CountedRow<CaptureReport, CaptureBefore>[];
+  deliveries: readonly CountedRow<DeliveryReport>[];
+  terminations: readonly CountedRow<TerminationReport>[];
 }
 
 /** The counters of both ends of a path. Undefined for an end that has reported none. */
@@ -111,7 +129,7 @@ export interface PathCounters {
 
 /** Every counter of one policy, in the order of the nodes. */
 export interface PolicyCounters {
-  captures: Observed<CaptureReport>[];
+  captures: Observed<CaptureReport, CaptureBefore>[];
   deliveries: Observed<DeliveryReport>[];
   terminations: Observed<TerminationReport>[];
   /** By `pathKey`. */
@@ -123,113 +141,181 @@ export function pathKey(from: string, to: string): string {
   return `${from} ${to}`;
 }
 
-/** Everything that the status of a policy is computed from, except its plan. */
+/** The newest report of a node, without what an observation has by policy, capture or interface. */
+export interface ObservedNode extends Omit<NodeReport, 'captures' | 'counters' | 'copying' | 'revoked'> {
+  /** Whether it has ever reported counters. */
+  hasCounted: boolean;
+}
+
+/** States of captures on their devices, by capture id. */
+export type CapturesById = ReadonlyMap<string, readonly CaptureStatus[]>;
+
+/**
+ * Everything that the status of a policy is computed from, except its plan. Each entry is asked for
+ * by its key, so that it can be known which statuses follow from it.
+ */
 export interface Observation {
   cluster: Cluster;
-  nodes: ReadonlyMap<string, NodeReport>;
-  previous: PreviousCounters;
+  nodes: LookUp<ObservedNode>;
+  previous: LookUp<Pick<PreviousReport, 'at' | 'arrivedBefore'>>;
   /** Policy uid to its counters. */
-  counters: ReadonlyMap<string, PolicyCounters>;
+  counters: LookUp<PolicyCounters>;
   /** Node name to the packets that the node has refused lately, by address of the sender. */
-  refused: ReadonlyMap<string, ReadonlyMap<string, number>>;
-  /** Node name to capture id to the state of the capture on each device. */
-  captures: ReadonlyMap<string, ReadonlyMap<string, readonly CaptureStatus[]>>;
+  refused: LookUp<ReadonlyMap<string, number>>;
+  /** Node name to the states of its captures. */
+  captures: LookUp<CapturesById>;
+  /** Policy uid to the nodes that copied for it in their last report, sorted. */
+  copying: LookUp<readonly string[]>;
   /** Interface id to the nodes that report that they cannot mirror the interface, and why. */
-  unsupported: ReadonlyMap<string, readonly { node: string; message: string }[]>;
+  unsupported: LookUp<readonly Unsupported[]>;
   /** Interface id to the revoked nodes that it was on. */
-  revoked: ReadonlyMap<string, readonly string[]>;
+  revoked: LookUp<readonly string[]>;
+}
+
+/** A node that cannot mirror an interface. */
+export interface Unsupported {
+  node: string;
+  message: string;
 }
 
 /** Indexes inventory and reports, once for the statuses of any number of policies. */
 export function observe(
   inventory: Inventory,
-  nodes: ReadonlyMap<string, NodeReport>,
+  reports: ReadonlyMap<string, NodeReport>,
   previous: PreviousCounters = new Map(),
 ): Observation {
-  const counters = new Map<string, PolicyCounters>();
-  const captures = new Map<string, Map<string, CaptureStatus[]>>();
-  const unsupported = new Map<string, { node: string; message: string }[]>();
+  const nodes = new Map<string, ObservedNode>();
+  const rows = new Map<string, [node: string, rows: CountedRows][]>();
+  const captures = new Map<string, CapturesById>();
+  const copying = new Map<string, string[]>();
+  const unsupported = new Map<string, Unsupported[]>();
   const revoked = new Map<string, string[]>();
-  const refused = new Map<string, Map<string, number>>();
-  for (const [node, report] of sortedBy(nodes, ([name]) => name)) {
-    captures.set(
-      node,
-      group(report.captures, ({ capture }) => capture),
-    );
-    for (const { code, interface: id, message } of report.connected ? report.problems : []) {
-      if (code === 'DEVICE_UNSUPPORTED' && id !== undefined) {
-        unsupported.set(id, [...(unsupported.get(id) ?? []), { node, message }]);
-      }
+  const refused = new Map<string, ReadonlyMap<string, number>>();
+  for (const [node, report] of sortedBy(reports, ([name]) => name)) {
+    nodes.set(node, observedNode(report));
+    captures.set(node, capturesById(report.captures));
+    for (const { interface: id, message } of unsupportedOn(report)) {
+      addTo(unsupported, id, { node, message });
     }
     for (const id of report.revoked ?? []) {
-      revoked.set(id, [...(revoked.get(id) ?? []), node]);
+      addTo(revoked, id, node);
+    }
+    for (const uid of new Set(report.copying)) {
+      addTo(copying, uid, node);
     }
     const now = report.counters;
-    if (!now) {
-      continue;
-    }
     const old = previous.get(node)?.counters;
-    const before = old?.epoch === now.epoch ? old : undefined;
-    refused.set(node, refusedLately(now, before));
-    const of = (uid: string): PolicyCounters => {
-      const found = counters.get(uid) ?? { captures: [], deliveries: [], terminations: [], paths: new Map() };
-      counters.set(uid, found);
-      return found;
-    };
-    const end = (uid: string, from: string, to: string, known: PathCounters) => {
-      const { paths } = of(uid);
-      paths.set(pathKey(from, to), { ...paths.get(pathKey(from, to)), ...known });
-    };
-    // A policy's uid has no space, and a direction is one of two words.
-    const captureKey = (item: CaptureReport) => `${item.policy} ${item.direction} ${item.source}`;
-    for (const item of pair(node, now.captures, before?.captures, captureKey)) {
-      of(item.report.policy).captures.push(item);
-    }
-    for (const item of pair(node, now.deliveries, before?.deliveries, ({ delivery }) => delivery)) {
-      const { policy, delivery } = item.report;
-      of(policy).deliveries.push(item);
-      const parts = parseDeliveryId(delivery);
-      if (parts?.kind === 'erspan') {
-        end(policy, node, parts.node, { delivery: item });
+    const before = old?.epoch === now?.epoch ? old : undefined;
+    if (now) {
+      refused.set(node, refusedLately(now.peers, before?.peers));
+      for (const [uid, ofNode] of rowsOf(now, before)) {
+        addTo(rows, uid, [node, ofNode]);
       }
     }
-    for (const item of pair(node, now.terminations, before?.terminations, ({ termination }) => termination)) {
-      const { policy, node: from } = item.report;
-      of(policy).terminations.push(item);
-      end(policy, from, node, { termination: item });
-    }
   }
-  return { cluster: indexCluster(inventory), nodes, previous, counters, refused, captures, unsupported, revoked };
+  const counters = new Map([...rows].map(([uid, ofNodes]) => [uid, countersFrom(ofNodes)]));
+  const cluster = indexCluster(inventory);
+  return { cluster, nodes, previous, counters, refused, captures, copying, unsupported, revoked };
 }
 
-function refusedLately({ peers }: CounterReport, before: CounterReport | undefined): Map<string, number> {
-  const old = new Map((before?.peers ?? []).map((peer) => [peer.address, refusedOf(peer)]));
+/** What an observation has of a node under the name of the node. */
+export function observedNode({
+  captures: _,
+  counters,
+  copying: __,
+  revoked: ___,
+  ...report
+}: NodeReport): ObservedNode {
+  return { ...report, hasCounted: counters !== undefined };
+}
+
+export function capturesById(captures: readonly CaptureStatus[]): CapturesById {
+  return Map.groupBy(captures, ({ capture }) => capture);
+}
+
+/** Interfaces that a connected node cannot mirror, and why. */
+export function unsupportedOn({
+  connected,
+  problems,
+}: Pick<NodeReport, 'connected' | 'problems'>): { interface: string; message: string }[] {
+  return problems.flatMap(({ code, interface: id, message }) =>
+    connected && code === 'DEVICE_UNSUPPORTED' && id !== undefined ? [{ interface: id, message }] : [],
+  );
+}
+
+/** Packets that a node has refused since the previous counters, by address of the sender. */
+export function refusedLately(
+  peers: readonly PeerReport[],
+  before: readonly PeerReport[] = [],
+): ReadonlyMap<string, number> {
+  const old = new Map(before.map((peer) => [peer.address, refusedOf(peer)]));
   const grown = peers.map((peer): [string, number] => [peer.address, refusedOf(peer) - (old.get(peer.address) ?? 0)]);
   return new Map(grown.filter(([, packets]) => packets > 0));
 }
 
-function group<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const list = groups.get(key(item));
-    if (list) {
-      list.push(item);
-    } else {
-      groups.set(key(item), [item]);
+/** The counters of one policy. @param rows of nodes that have counted something for it, sorted */
+export function countersFrom(rows: Iterable<readonly [node: string, rows: CountedRows]>): PolicyCounters {
+  const all: PolicyCounters = { captures: [], deliveries: [], terminations: [], paths: new Map() };
+  const end = (from: string, to: string, known: PathCounters) => {
+    const key = pathKey(from, to);
+    all.paths.set(key, { ...all.paths.get(key), ...known });
+  };
+  for (const [node, { captures, deliveries, terminations }] of rows) {
+    for (const row of captures) {
+      all.captures.push({ node, ...row });
+    }
+    for (const row of deliveries) {
+      const delivery = { node, ...row };
+      all.deliveries.push(delivery);
+      const parts = parseDeliveryId(row.report.delivery);
+      if (parts?.kind === 'erspan') {
+        end(node, parts.node, { delivery });
+      }
+    }
+    for (const row of terminations) {
+      const termination = { node, ...row };
+      all.terminations.push(termination);
+      end(row.report.node, node, { termination });
     }
   }
-  return groups;
+  return all;
 }
 
-function pair<T>(
-  node: string,
-  now: readonly T[],
-  before: readonly T[] | undefined,
-  key: (item: T) => string,
-): Observed<T>[] {
+/** What a node has counted, by policy. */
+function rowsOf(now: CounterReport, before: CounterReport | undefined): Map<string, CountedRows> {
+  const rows = new Map<string, { [K in keyof CountedRows]: CountedRows[K][number][] }>();
+  const of = (uid: string) => {
+    const found = rows.get(uid) ?? { captures: [], deliveries: [], terminations: [] };
+    rows.set(uid, found);
+    return found;
+  };
+  // A policy's uid has no space, and a direction is one of two words.
+  const captureKey = (item: CaptureReport) => `${item.policy} ${item.direction} ${item.source}`;
+  for (const row of pair(now.captures, before?.captures, captureKey)) {
+    of(row.report.policy).captures.push(row);
+  }
+  for (const row of pair(now.deliveries, before?.deliveries, ({ delivery }) => delivery)) {
+    of(row.report.policy).deliveries.push(row);
+  }
+  for (const row of pair(now.terminations, before?.terminations, ({ termination }) => termination)) {
+    of(row.report.policy).terminations.push(row);
+  }
+  return rows;
+}
+
+function addTo<V>(lists: Map<string, V[]>, key: string, item: V): void {
+  const list = lists.get(key);
+  if (list) {
+    list.push(item);
+  } else {
+    lists.set(key, [item]);
+  }
+}
+
+function pair<T>(now: readonly T[], before: readonly T[] | undefined, key: (item: T) => string): CountedRow<T>[] {
   const old = new Map((before ?? []).map((item) => [key(item), item]));
   return now.map((report) => {
     const match = old.get(key(report));
-    return { node, report, ...(match && { before: match }) };
+    return { report, ...(match && { before: match }) };
   });
 }

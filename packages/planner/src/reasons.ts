@@ -15,7 +15,7 @@ import {
 import { homeNode, homePool } from './cluster.ts';
 import { packetsGained } from './counts.ts';
 import { lostLately } from './losses.ts';
-import type { NodeReport, Observation, PolicyCounters } from './observation.ts';
+import type { Observation, ObservedNode, PolicyCounters } from './observation.ts';
 import { byText, sortedBy } from './order.ts';
 import type { PolicyPlan } from './planned.ts';
 import { demandingPool } from './tunnels.ts';
@@ -83,7 +83,7 @@ export function involvedNodes(plan: PolicyPlan): string[] {
 }
 
 /** The kernel of the node does not run the newest program yet. */
-export function isPending({ programRevision, appliedRevision }: NodeReport): boolean {
+export function isPending({ programRevision, appliedRevision }: ObservedNode): boolean {
   return appliedRevision === undefined || (programRevision !== undefined && appliedRevision < programRevision);
 }
 
@@ -129,7 +129,7 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
   return involvedNodes(plan).flatMap((node) => {
     const isEnd = node === plan.destinationNode;
     const sources = sourcesOn.get(node);
-    const concerns = (problem: NodeReport['problems'][number]): boolean => {
+    const concerns = (problem: ObservedNode['problems'][number]): boolean => {
       if (NODE_ONLY_CODES.has(problem.code)) {
         return false;
       }
@@ -234,9 +234,8 @@ export function dropReasons(
 }
 
 /** A reason for every node whose last report says that it copies for a disabled policy. */
-export function endingReasons({ uid }: Policy, { nodes }: Observation): StatusReason[] {
-  const copying = [...nodes].filter(([, report]) => report.copying?.includes(uid)).map(([node]) => node);
-  return copying.sort(byText).map((node): StatusReason => {
+export function endingReasons({ uid }: Policy, { nodes, copying }: Observation): StatusReason[] {
+  return (copying.get(uid) ?? []).map((node): StatusReason => {
     const values: Params = nodes.get(node)?.connected ? { node } : { away: node };
     return { ...say('ENDING_UNCONFIRMED', values), node };
   });

@@ -14,8 +14,8 @@ import {
   say,
   ZERO,
 } from '@mirrorplane/contract';
-import { deviceNodes } from './cluster.ts';
-import { addCaptureCounts, innerOf, zeroCounts } from './counts.ts';
+import { hasDevice } from './cluster.ts';
+import { addCaptureCounts, innerOf, sumOfCaptures, zeroCounts } from './counts.ts';
 import { arrivalOn, lostOn } from './losses.ts';
 import type { Observation, PolicyCounters } from './observation.ts';
 import { byText } from './order.ts';
@@ -40,17 +40,54 @@ import {
   unsupportedReasons,
 } from './reasons.ts';
 
+/** The status of a policy without its sources one by one, however many there are. */
+export interface PolicyOutline extends Omit<PolicyStatus, 'sources'> {
+  /** Nodes where its sources and its destination have devices, sorted. */
+  places: readonly string[];
+}
+
 /**
  * The status of one policy, from an observation of the whole cluster. Without previous counters,
  * any drop or truncation degrades a policy. With counters of 5 to 10 s ago, only their growth does.
  */
 export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
   const counters = observation.counters.get(policy.uid);
-  const destinationAbsent = plan.reasons.some(({ code }) => code === 'DESTINATION_ABSENT');
+  const sources = statesOf(policy, plan, observation);
+  const { places: _, ...outline } = outlineOf({ policy, plan, sources, counters }, observation);
   const sums = sumBySource(counters);
-  const judged = plan.sources.map((source) => sourceStatus({ policy, source, destinationAbsent, sums }, observation));
-  const sources = judged.map(({ status }) => status);
-  const refusals = judged.flatMap((one) => one.refusals);
+  return {
+    ...outline,
+    sources: sources.map(({ interface: id, state }) => {
+      const item = observation.cluster.interfaces.get(id);
+      const { inbound, outbound } = sums.get(id) ?? {};
+      const devices = item ? [...item.devices] : [];
+      return { interface: id, state, devices, ...(inbound && { inbound }), ...(outbound && { outbound }) };
+    }),
+  };
+}
+
+/** The same without its sources, for who looks at many policies. */
+export function outlineFrom(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyOutline {
+  const counters = observation.counters.get(policy.uid);
+  return outlineOf({ policy, plan, sources: statesOf(policy, plan, observation), counters }, observation);
+}
+
+/** The state of a source, and which of its captures are refused. */
+interface JudgedSource {
+  interface: string;
+  state: SourceStatus['state'];
+  refusals: readonly StatusReason[];
+}
+
+interface Judged {
+  policy: Policy;
+  plan: PolicyPlan;
+  sources: readonly JudgedSource[];
+  counters: PolicyCounters | undefined;
+}
+
+function outlineOf({ policy, plan, sources, counters }: Judged, observation: Observation): PolicyOutline {
+  const refusals = sources.flatMap((one) => one.refusals);
   const problems = policy.enabled ? problemsOf(policy, plan, observation) : [];
   const reasons = policy.enabled
     ? uniqueReasons([
@@ -77,69 +114,72 @@ export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observ
     name: policy.name,
     uid: policy.uid,
     type: policy.type,
-    state: stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }),
+    state: stateOf({ policy, plan, sources, problems, reasons, destinationAbsent: isDestinationAbsent(plan) }),
     reasons,
     destination: { interface: policy.destination, devices: destination ? [...destination.devices] : [] },
-    totals: (counters?.captures ?? []).reduce((sum, { report }) => addCaptureCounts(sum, report.counts), zeroCounts()),
+    totals: sumOfCaptures(counters?.captures.map(({ report }) => report.counts) ?? []),
     delivered: deliveredOf(plan, counters, observation),
     ...feedbackOf(counters),
-    sources,
     lost: sumOfLost(paths),
     paths,
     countersAt: oldest(policy.uid, nodes, counters, observation),
     stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
+    places: placesOf(policy, observation),
   };
 }
 
-interface SourceContext {
-  policy: Policy;
-  source: SourcePlan;
-  destinationAbsent: boolean;
-  sums: SourceSums;
+function isDestinationAbsent({ reasons }: PolicyPlan): boolean {
+  return reasons.some(({ code }) => code === 'DESTINATION_ABSENT');
 }
 
-/** The status of a source, and which of its captures are refused. */
-function sourceStatus(
-  context: SourceContext,
-  observation: Observation,
-): { status: SourceStatus; refusals: StatusReason[] } {
-  const id = context.source.interface;
-  const item = observation.cluster.interfaces.get(id);
-  const { inbound, outbound } = context.sums.get(id) ?? {};
-  const { state, refusals } = sourceState(context, observation);
-  const devices = item ? [...item.devices] : [];
-  return {
-    status: { interface: id, state, devices, ...(inbound && { inbound }), ...(outbound && { outbound }) },
-    refusals,
-  };
+function placesOf({ sources, destination }: Policy, { cluster }: Observation): string[] {
+  const places = new Set<string>();
+  for (const id of [...sources, destination]) {
+    for (const { node } of cluster.interfaces.get(id)?.devices ?? []) {
+      places.add(node);
+    }
+  }
+  return [...places].sort(byText);
 }
 
-function sourceState(
-  { policy, source, destinationAbsent }: SourceContext,
-  observation: Observation,
-): { state: SourceStatus['state']; refusals: StatusReason[] } {
-  const id = source.interface;
+function statesOf(policy: Policy, plan: PolicyPlan, observation: Observation): JudgedSource[] {
   if (!policy.enabled) {
-    return { state: endingReasons(policy, observation).length > 0 ? 'ending' : 'disabled', refusals: [] };
+    const state = endingReasons(policy, observation).length > 0 ? 'ending' : 'disabled';
+    return plan.sources.map(({ interface: id }) => ({ interface: id, state, refusals: NONE }));
   }
-  const { cluster, captures } = observation;
+  const absent = isDestinationAbsent(plan);
+  return plan.sources.map((source) => judgedSource(policy, source, absent, observation));
+}
+
+const NONE: readonly never[] = [];
+
+function judgedSource(
+  policy: Policy,
+  { interface: id, nodes }: SourcePlan,
+  destinationAbsent: boolean,
+  { cluster, captures }: Observation,
+): JudgedSource {
   const item = cluster.interfaces.get(id);
-  if (!item || deviceNodes(item).length === 0) {
-    return { state: 'waiting', refusals: [] };
+  if (!item || !hasDevice(item)) {
+    return { interface: id, state: 'waiting', refusals: NONE };
   }
-  if (source.nodes.length === 0) {
-    return { state: destinationAbsent ? 'waiting' : 'refused', refusals: [] };
+  if (nodes.length === 0) {
+    return { interface: id, state: destinationAbsent ? 'waiting' : 'refused', refusals: NONE };
   }
-  const reported = source.nodes.flatMap((node) =>
-    (captures.get(node)?.get(captureId(policy.uid, id)) ?? []).map((status) => ({ node, status })),
-  );
-  const refused = reported.filter(({ status }) => status.state === 'refused');
-  const incomplete = reported.filter(({ status }) => status.state === 'refused' || status.code !== undefined);
-  const refusals = incomplete.map(({ node, status }) => refusalReason(id, node, status));
-  if (reported.length === 0) {
-    return { state: 'pending', refusals };
+  const capture = captureId(policy.uid, id);
+  const refusals: StatusReason[] = [];
+  let [reported, refused] = [0, 0];
+  for (const node of nodes) {
+    for (const status of captures.get(node)?.get(capture) ?? NONE) {
+      reported++;
+      refused += status.state === 'refused' ? 1 : 0;
+      if (status.state === 'refused' || status.code !== undefined) {
+        refusals.push(refusalReason(id, node, status));
+      }
+    }
   }
-  return { state: refused.length < reported.length ? 'capturing' : 'refused', refusals };
+  const state = reported === 0 ? 'pending' : refused < reported ? 'capturing' : 'refused';
+  return { interface: id, state, refusals };
 }
 
 /**
@@ -164,7 +204,7 @@ function sumBySource(counters: PolicyCounters | undefined): SourceSums {
  * A reason for each source whose node runs its newest program, but has not reported the capture.
  * Without a report, the capture is not certain.
  */
-function unreportedReasons(plan: PolicyPlan, sources: readonly SourceStatus[], { nodes }: Observation): StatusReason[] {
+function unreportedReasons(plan: PolicyPlan, sources: readonly JudgedSource[], { nodes }: Observation): StatusReason[] {
   return sources.flatMap(({ interface: id, state }, index): StatusReason[] => {
     const node = plan.sources[index]!.nodes.find((name) => {
       const report = nodes.get(name);
@@ -197,7 +237,7 @@ function uniqueReasons(reasons: readonly StatusReason[]): StatusReason[] {
 interface StateInput {
   policy: Policy;
   plan: PolicyPlan;
-  sources: readonly SourceStatus[];
+  sources: readonly JudgedSource[];
   problems: readonly PolicyProblem[];
   reasons: readonly StatusReason[];
   destinationAbsent: boolean;
@@ -224,7 +264,7 @@ function stateOf({ policy, plan, sources, problems, reasons, destinationAbsent }
     );
   // A source that waits or was not planned has no nodes. So `every` is true, and nothing is copied
   // of it.
-  const copiesNothing = ({ state, interface: id }: SourceStatus, index: number): boolean =>
+  const copiesNothing = ({ state, interface: id }: JudgedSource, index: number): boolean =>
     state === 'refused' || plan.sources[index]!.nodes.every((node) => blocks(id, node));
   if (blocking.some(isOfWhole) || sources.every(copiesNothing)) {
     return 'failed';
@@ -244,7 +284,7 @@ function reportingNodes(counters: PolicyCounters | undefined): Set<string> {
  */
 function deliveredOf(plan: PolicyPlan, counters: PolicyCounters | undefined, { nodes }: Observation): Count | null {
   const end = plan.destinationNode;
-  if (end === undefined || nodes.get(end)?.counters === undefined) {
+  if (end === undefined || !nodes.get(end)?.hasCounted) {
     return null;
   }
   const local = (counters?.deliveries ?? []).flatMap(({ report: { delivery, sent } }) => {
@@ -351,8 +391,8 @@ function oldest(
 ): string | null {
   const times = arrivals(uid, counters, { nodes }).flatMap((one) => one?.arrival.at ?? []);
   for (const node of involved) {
-    const { counters, countersAt } = nodes.get(node) ?? {};
-    if (!counters || countersAt === undefined) {
+    const { hasCounted, countersAt } = nodes.get(node) ?? {};
+    if (!hasCounted || countersAt === undefined) {
       return null;
     }
     times.push(countersAt);

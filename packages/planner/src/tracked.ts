@@ -8,8 +8,56 @@
  * has changed.
  */
 export class Computation {
-  /** What it has read: tables and keys, in turn. */
-  readonly reads: { table: { forget(key: string, reader: Computation): void }; key: string }[] = [];
+  /** What it has read: a table and a key, in turn. */
+  readonly reads: (Readers | string)[] = [];
+}
+
+/** Who has read each entry of one table. Most entries have one reader, which takes no set. */
+class Readers {
+  readonly #tracker: Tracker;
+  readonly #readers = new Map<string, Computation | Set<Computation>>();
+
+  constructor(tracker: Tracker) {
+    this.#tracker = tracker;
+  }
+
+  /** The computation that runs reads an entry. */
+  note(key: string): void {
+    const { running } = this.#tracker;
+    if (running === undefined) {
+      return;
+    }
+    const readers = this.#readers.get(key);
+    if (readers === running || (readers instanceof Set && readers.has(running))) {
+      return;
+    }
+    if (readers === undefined) {
+      this.#readers.set(key, running);
+    } else if (readers instanceof Set) {
+      readers.add(running);
+    } else {
+      this.#readers.set(key, new Set([readers, running]));
+    }
+    running.reads.push(this, key);
+  }
+
+  /** An entry is another one now. */
+  spoil(key: string): void {
+    const readers = this.#readers.get(key);
+    for (const reader of readers instanceof Set ? readers : readers ? [readers] : []) {
+      this.#tracker.spoil(reader);
+    }
+  }
+
+  forget(key: string, reader: Computation): void {
+    const readers = this.#readers.get(key);
+    if (readers instanceof Set) {
+      readers.delete(reader);
+    }
+    if (readers === reader || (readers instanceof Set && readers.size === 0)) {
+      this.#readers.delete(key);
+    }
+  }
 }
 
 /** Runs computations one after another, and collects the stale ones. */
@@ -45,8 +93,8 @@ export class Tracker {
   /** Forgets a computation and its reads. */
   drop(computation: Computation): void {
     this.#stale.delete(computation);
-    for (const { table, key } of computation.reads) {
-      table.forget(key, computation);
+    for (let at = 0; at < computation.reads.length; at += 2) {
+      (computation.reads[at] as Readers).forget(computation.reads[at + 1] as string, computation);
     }
     computation.reads.length = 0;
   }
@@ -54,14 +102,13 @@ export class Tracker {
 
 /** A map for readers of one tracker. */
 export class TrackedTable<V> {
-  readonly #tracker: Tracker;
   readonly #isSame: (a: V, b: V) => boolean;
   readonly #values = new Map<string, V>();
-  readonly #readers = new Map<string, Set<Computation>>();
+  readonly #readers: Readers;
 
   /** @param isSame whether readers cannot tell two values apart */
   constructor(tracker: Tracker, isSame: (a: V, b: V) => boolean) {
-    this.#tracker = tracker;
+    this.#readers = new Readers(tracker);
     this.#isSame = isSame;
   }
 
@@ -70,10 +117,7 @@ export class TrackedTable<V> {
   }
 
   get(key: string): V | undefined {
-    const { running } = this.#tracker;
-    if (running) {
-      this.#record(key, running);
-    }
+    this.#readers.note(key);
     return this.#values.get(key);
   }
 
@@ -101,9 +145,7 @@ export class TrackedTable<V> {
     } else {
       this.#values.set(key, value);
     }
-    for (const reader of this.#readers.get(key) ?? []) {
-      this.#tracker.spoil(reader);
-    }
+    this.#readers.spoil(key);
     return true;
   }
 
@@ -114,24 +156,29 @@ export class TrackedTable<V> {
       this.set(key, undefined);
     }
   }
+}
 
-  forget(key: string, reader: Computation): void {
-    const readers = this.#readers.get(key);
-    readers?.delete(reader);
-    if (readers?.size === 0) {
-      this.#readers.delete(key);
-    }
+/** A map for readers of one tracker whose values are made when they are read. */
+export class TrackedReads<V> {
+  readonly #make: (key: string) => V | undefined;
+  readonly #readers: Readers;
+
+  constructor(tracker: Tracker, make: (key: string) => V | undefined) {
+    this.#readers = new Readers(tracker);
+    this.#make = make;
   }
 
-  #record(key: string, running: Computation): void {
-    const readers = this.#readers.get(key);
-    if (readers === undefined) {
-      this.#readers.set(key, new Set([running]));
-    } else if (readers.has(running)) {
-      return;
-    } else {
-      readers.add(running);
-    }
-    running.reads.push({ table: this, key });
+  get(key: string): V | undefined {
+    this.#readers.note(key);
+    return this.#make(key);
+  }
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined;
+  }
+
+  /** The value of a key may be another one now. */
+  changed(key: string): void {
+    this.#readers.spoil(key);
   }
 }

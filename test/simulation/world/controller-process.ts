@@ -3,24 +3,23 @@
  * sessions and routes. What needs ports, certificates or people is left out.
  */
 import { EventEmitter } from 'node:events';
-import type { PolicyStatus } from '@mirrorplane/contract';
 import {
   AgentSessions,
   CERTIFICATE_URN,
   CurrentInventory,
-  counterFolder,
   Decisions,
+  KeptStatuses,
   NODE_URN,
   NodeParts,
   openNodes,
   Planning,
-  policyStatuses,
   registeredNode,
   SavedCounters,
   type Services,
   type Store,
   View,
 } from '@mirrorplane/controller/testing/control';
+import type { PolicyOutline } from '@mirrorplane/planner';
 import type { SimulatedLog } from './log.ts';
 import type { Offer } from './network.ts';
 import type { VirtualSocket } from './socket.ts';
@@ -31,7 +30,7 @@ export interface RunningController {
   /** An agent asks for a connection. */
   offered(offer: Offer): void;
   /** The status of every policy, as the API gives it. */
-  statuses(): PolicyStatus[];
+  statuses(): PolicyOutline[];
 }
 
 /** An authority of which every agent of the simulation has a certificate. */
@@ -45,14 +44,10 @@ const AUTHORITY = {
 const FAR = new Date(Date.UTC(2100, 0));
 
 /** Parts that only record. */
-function silentParts(log: SimulatedLog) {
+function silentParts() {
   const nothing = async () => {};
   return {
-    observer: {
-      ...{ connected() {}, disconnected() {}, rejected() {}, reported() {} },
-      // All agents are honest.
-      countersRefused: (node: string, why: string) => log.error({ node, why }, 'an honest agent is accused'),
-    },
+    observer: { connected() {}, disconnected() {}, rejected() {}, reported() {}, countersRefused() {} },
     agentEvents: { take: async (_node: string, { events }: { events: { seq: number }[] }) => events.at(-1)?.seq ?? 0 },
     events: { note: nothing, noteDecision: nothing, forget() {}, newestFirst: () => [], append: nothing },
     audit: { requireWritable() {}, append: nothing },
@@ -75,15 +70,16 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const { live, observed, places } = openNodes(view, clock, () => performance.now());
   let agents: AgentSessions | undefined;
   const counters = new SavedCounters({
-    ...{ place: counterFolder('/controller/counters'), view, live, log: logger },
+    ...{ folder: '/controller/counters', view, live, log: logger },
     saved: (node, reading) => agents?.countersSaved(node, reading),
   });
   await counters.open();
   const inventory = new CurrentInventory(view, live, places);
   const planning = new Planning({ view, live, decisions, inventory: observed, log: logger });
+  const statuses = new KeptStatuses({ view, live, planning, inventory });
   const services = {
-    ...silentParts(log),
-    ...{ view, live, decisions, planning, inventory, log: logger, clock },
+    ...silentParts(),
+    ...{ view, live, decisions, planning, inventory, statuses, log: logger, clock },
     nodeParts: new NodeParts((node) => planning.planned?.programs.get(node)),
     dismiss: (node: string) => agents?.dismiss(node),
     revoked: (node: string) => {
@@ -104,7 +100,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   return {
     services,
     offered: (offer) => take(offer, services, sessions),
-    statuses: () => policyStatuses({ view, live, planning, inventory }),
+    statuses: () => [...statuses.all()],
   };
 }
 

@@ -7,8 +7,7 @@ type Entry = Omit<AuditEntry, 'seq' | 'prev'>;
 const MOST_OWED = 256;
 
 export class Failure {
-  /** True: all entries are kept. False: only those of decisions that the store has committed. */
-  readonly #keepsAll: boolean;
+  /** Entries of decisions that the store has committed. */
   #owed: Entry[] = [];
   /** Entries that nobody tries again: their callers were told. */
   #lost = 0;
@@ -17,10 +16,6 @@ export class Failure {
   reason: string | undefined;
   /** Entries that could not be written since the start. */
   count = 0;
-
-  constructor(keepsAll: boolean) {
-    this.#keepsAll = keepsAll;
-  }
 
   /** Whether the next write has to say that there was a failure. */
   get isTold(): boolean {
@@ -34,7 +29,7 @@ export class Failure {
     this.reason = code ?? message;
     this.count += entries.length;
     for (const entry of entries) {
-      if ((this.#keepsAll || isDecision(entry)) && this.#owed.length < MOST_OWED) {
+      if (entry.outcome === 'done' && entry.revision !== undefined && this.#owed.length < MOST_OWED) {
         this.#owed.push(entry);
       } else {
         this.#lost++;
@@ -63,7 +58,7 @@ export class Failure {
 
   /** All that was owed is written. */
   over(late: (revision: number) => void): void {
-    for (const { revision } of this.#owed.filter(isDecision)) {
+    for (const { revision } of this.#owed) {
       late(revision!);
     }
     this.#owed = [];
@@ -71,5 +66,3 @@ export class Failure {
     this.reason = undefined;
   }
 }
-
-const isDecision = ({ outcome, revision }: Entry) => outcome === 'done' && revision !== undefined;

@@ -46,8 +46,6 @@ export interface SessionsOptions {
   /** Who has a share of the sessions: the user, also of a token. Undefined: not valid. */
   holderOf: (owner: Owner) => string | undefined;
   log: Logger;
-  /** Keeps them for other controllers. */
-  copy?: ((sessions: readonly Session[]) => Promise<void>) | undefined;
 }
 
 export class Sessions {
@@ -190,12 +188,9 @@ export class Sessions {
 
   async #save(): Promise<void> {
     this.#changed = false;
-    const sessions = [...this.#sessions.values()];
     try {
-      await replaceFile(this.#options.file, JSON.stringify(sessions));
-      await this.#options.copy?.(sessions);
+      await replaceFile(this.#options.file, JSON.stringify([...this.#sessions.values()]));
     } catch (error) {
-      this.#changed = true;
       this.#options.log.warn({ err: error }, 'sessions not saved');
     }
   }

@@ -10,14 +10,15 @@ const LONGEST_MS = 1000;
 const SHARE = 10;
 
 export class ComparisonTimer {
-  readonly #compare: () => boolean;
+  readonly #compare: () => Promise<boolean>;
   #timer: NodeJS.Timeout | undefined;
   #askedAt: number | undefined;
   #notBefore = 0;
+  #comparing = false;
   #closed = false;
 
-  /** @param compare returns true if it must be called again without a request */
-  constructor(compare: () => boolean) {
+  /** @param compare resolves with true if it must be called again without a request. Never rejects */
+  constructor(compare: () => Promise<boolean>) {
     this.#compare = compare;
   }
 
@@ -31,7 +32,9 @@ export class ComparisonTimer {
     // Where the process was busy for long, the longest wait is over already.
     const at = Math.max(now, Math.min(now + QUIET_MS, this.#askedAt + LONGEST_MS), this.#notBefore);
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#run(), at - now).unref();
+    if (!this.#comparing) {
+      this.#timer = setTimeout(() => void this.#run(), at - now).unref();
+    }
   }
 
   close(): void {
@@ -39,12 +42,19 @@ export class ComparisonTimer {
     clearTimeout(this.#timer);
   }
 
-  #run(): void {
+  async #run(): Promise<void> {
     this.#askedAt = undefined;
+    this.#comparing = true;
     const began = performance.now();
-    const again = this.#compare();
+    const again = await this.#compare();
+    this.#comparing = false;
     this.#notBefore = began + (performance.now() - began) * SHARE;
-    if (again) {
+    if (this.#closed) {
+      return;
+    }
+    if (this.#askedAt !== undefined) {
+      this.ask();
+    } else if (again) {
       this.#timer = setTimeout(() => this.ask(), LONGEST_MS).unref();
     }
   }

@@ -1,6 +1,7 @@
 /** Reports changes that no operator makes: of agents, interfaces, and states of policies. */
-import type { EventDraft, NodeProblem, PolicyStatus } from '@mirrorplane/contract';
+import type { EventDraft, NodeProblem } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
+import type { KeptStatuses } from '../planning/kept-statuses.ts';
 import type { Planned, Planning } from '../planning/planning.ts';
 import { judgedNode } from '../reports/found-problems.ts';
 import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
@@ -11,6 +12,7 @@ import type { EventLog } from './log.ts';
 import { NodeProblems } from './node-problems.ts';
 import { lastChangeOf } from './policy-changes.ts';
 import { PolicyStates } from './policy-states.ts';
+import { inTurns } from './turns.ts';
 
 /** Milliseconds between comparisons after new counters. */
 const COUNTERS_MS = 5000;
@@ -25,8 +27,7 @@ interface Parts {
   log: Logger;
   /** Milliseconds since 1970. */
   clock: () => number;
-  /** The current status of every policy. */
-  statuses: () => PolicyStatus[];
+  statuses: KeptStatuses;
 }
 
 export class EventObserver {
@@ -64,7 +65,10 @@ export class EventObserver {
     }, GRACE_MS).unref();
     planning.onPlanned((planned) => this.#planned(planned));
     this.#counting = setInterval(() => this.#counted(), COUNTERS_MS).unref();
-    this.#passing = setInterval(() => this.#comparisons.ask(), PASSING_MS).unref();
+    this.#passing = setInterval(() => {
+      this.#parts.statuses.spoil();
+      this.#comparisons.ask();
+    }, PASSING_MS).unref();
   }
 
   /** The agent of the node is connected. */
@@ -129,12 +133,16 @@ export class EventObserver {
     }
   }
 
-  /** Returns whether a change is waiting until it has lasted long enough. */
-  #compare(): boolean {
-    const now = performance.now();
+  /** Resolves with whether a change is waiting until it has lasted long enough. */
+  async #compare(): Promise<boolean> {
     const { view, live, events, statuses, log } = this.#parts;
     try {
-      const judged = statuses().flatMap((status) => {
+      const current = await inTurns(statuses.refresh());
+      if (this.#closed) {
+        return false;
+      }
+      const now = performance.now();
+      const judged = current.flatMap((status) => {
         const policy = view.get('policies', status.name)?.value;
         const changedBy = () => lastChangeOf(status.name, events.newestFirst());
         return policy ? [{ status, createdAt: policy.createdAt, updatedAt: policy.updatedAt, changedBy }] : [];

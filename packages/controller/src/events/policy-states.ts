@@ -14,6 +14,9 @@ import {
 /** Milliseconds that nodes may be behind before this is reported. */
 const PENDING_MS = 5000;
 
+/** What of a status is reported. */
+type Reported = Pick<PolicyStatus, 'uid' | 'name' | 'state' | 'reasons'>;
+
 interface Told {
   name: string;
   state: PolicyState;
@@ -32,7 +35,7 @@ interface Told {
 
 /** A policy with its status. */
 export interface Judged {
-  status: PolicyStatus;
+  status: Reported;
   /** ISO 8601. */
   createdAt: string;
   updatedAt: string;
@@ -121,7 +124,7 @@ export class PolicyStates {
   }
 
   /** A node usually applies a new program within a moment. A delay is reported only if it lasts. */
-  #isPassing({ uid, state, reasons }: PolicyStatus, now: number): boolean {
+  #isPassing({ uid, state, reasons }: Reported, now: number): boolean {
     if (state !== 'degraded' || !reasons.every(({ code }) => code === 'NODE_PENDING')) {
       this.#pending.delete(uid);
       return false;
@@ -132,13 +135,13 @@ export class PolicyStates {
   }
 }
 
-function waitsFor({ reasons }: PolicyStatus, awaited: ReadonlySet<string>): boolean {
+function waitsFor({ reasons }: Reported, awaited: ReadonlySet<string>): boolean {
   return reasons.some(({ code, node }) => {
     return node !== undefined && awaited.has(node) && (code === 'NODE_DISCONNECTED' || code === 'NODE_PENDING');
   });
 }
 
-function messageOf({ state, reasons }: PolicyStatus, before: Told | undefined): string {
+function messageOf({ state, reasons }: Reported, before: Told | undefined): string {
   const step = before === undefined || before.state === state ? state : `${before.state} to ${state}`;
   const [first] = reasons;
   if (!first) {

@@ -115,7 +115,7 @@ export function pageOf<T>(
   }
   const isByKey = sort.replace('-', '') === spec.keyName;
   const found = filter.trim() === '' ? [...all] : [...all].filter(isWanted);
-  const wanted = isByKey && options.isSorted ? inOrder(found, sort) : found.sort(orderOf(spec, sort));
+  const wanted = isByKey && options.isSorted ? inOrder(found, sort) : sorted(found, spec, sort);
   const rest = at ? wanted.filter((item) => isBehind(spec.key(item), at.after, sort)) : wanted;
   const page = cut(rest, limit, options.size);
   if (page.length === rest.length) {
@@ -154,22 +154,26 @@ function cut<T>(items: T[], limit: number, size: PageOptions<NonNullable<T>>['si
   return end < 0 ? items : items.slice(0, end);
 }
 
-/** In the order of a field, and of the keys where it is the same. */
-function orderOf<T>({ keyName, key, sort }: ListSpec<T>, by: string): (a: T, b: T) => number {
+/**
+ * In the order of a field, and of the keys where it is the same. What an item is sorted by is asked
+ * for once.
+ */
+function sorted<T>(items: T[], { keyName, key, sort }: ListSpec<T>, by: string): T[] {
   const factor = by.startsWith('-') ? -1 : 1;
   const field = by.replace(/^-/, '');
   const byKey = (a: T, b: T) => (key(a) < key(b) ? -1 : 1);
   const value = sort[field];
   if (field === keyName || !value) {
-    return (a, b) => factor * byKey(a, b);
+    return items.sort((a, b) => factor * byKey(a, b));
   }
-  return (a, b) => {
-    const [x, y] = [value(a) ?? undefined, value(b) ?? undefined];
+  const valued = items.map((item) => ({ item, value: value(item) ?? undefined }));
+  valued.sort(({ item: a, value: x }, { item: b, value: y }) => {
     if (x === undefined || y === undefined) {
       return x === y ? byKey(a, b) : x === undefined ? 1 : -1;
     }
     return x === y ? byKey(a, b) : factor * (x < y ? -1 : 1);
-  };
+  });
+  return valued.map(({ item }) => item);
 }
 
 /** @param sorted in the order of keys */

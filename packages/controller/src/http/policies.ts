@@ -4,7 +4,7 @@ import { validate } from '@mirrorplane/planner';
 import * as z from 'zod';
 import type { Judge } from '../access/judge.ts';
 import { forbidden } from '../access/refusal.ts';
-import { lookAt, policyStatuses } from '../planning/policy-status.ts';
+import { lookAt } from '../planning/policy-status.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { policiesOf, toPolicy } from '../store/policies.ts';
@@ -88,9 +88,9 @@ export const policyRoutes: Route[] = [
       const isWhole = view === 'whole';
       const options = { ...listOptions(services, who), ...(isWhole && { size }) };
       const page = pageOf(seenEntries(services, judge), POLICIES, query, options);
-      const policies = page.items.map(({ summary }) => {
-        const stored = isWhole ? services.view.get('policies', summary.name) : undefined;
-        return stored ? (partOfPolicy(toPolicy(stored), judge) ?? summary) : summary;
+      const policies = page.items.map((entry) => {
+        const stored = isWhole ? services.view.get('policies', entry.name) : undefined;
+        return (stored && partOfPolicy(toPolicy(stored), judge)) ?? entry.summary;
       });
       return { body: { ...page, items: policies } };
     },
@@ -260,7 +260,7 @@ export const policyRoutes: Route[] = [
     handle: ({ params: { name }, services }) => {
       const record = found(services.view.get('policies', name), 'policy', name);
       lookAt(services, record.value);
-      return { body: policyStatuses(services, record)[0] };
+      return { body: services.statuses.one(record) };
     },
   }),
 ];

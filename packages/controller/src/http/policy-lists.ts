@@ -1,5 +1,6 @@
 /** Lists of policies, of their statuses and of their sources: what they can be sorted and filtered by. */
-import type { PolicySource, PolicyStatus } from '@mirrorplane/contract';
+import type { PolicySource } from '@mirrorplane/contract';
+import type { PolicyOutline } from '@mirrorplane/planner';
 import type { PolicyEntry } from '../summaries/policies.ts';
 import { isValue, isYes } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
@@ -12,42 +13,42 @@ const HEALTH = ['losing', 'throttled', 'unknown', 'ok', 'idle'];
 /** Policies, whole or as summaries. */
 export const POLICIES: ListSpec<PolicyEntry> = {
   keyName: 'name',
-  key: ({ summary }) => summary.name,
+  key: ({ name }) => name,
   sort: {
-    state: ({ summary }) => STATES.indexOf(summary.state),
-    type: ({ summary }) => summary.type,
-    destination: ({ summary }) => summary.destination.id,
-    sourceCount: ({ summary }) => summary.sourceCount,
-    percent: ({ summary }) => summary.percent,
-    health: ({ summary }) => HEALTH.indexOf(summary.health.state),
-    copied: ({ summary }) => summary.rates.copied?.bitsPerSecond,
-    delivered: ({ summary }) => summary.rates.delivered?.bitsPerSecond,
-    dropped: ({ summary }) => summary.rates.dropped,
-    lost: ({ summary }) => summary.rates.lost,
-    vlanId: ({ summary }) => summary.vlanId,
-    createdAt: ({ summary }) => summary.createdAt,
-    updatedAt: ({ summary }) => summary.updatedAt,
+    state: ({ state }) => STATES.indexOf(state),
+    type: ({ record }) => record.type,
+    destination: ({ record }) => record.destination,
+    sourceCount: ({ sources }) => sources.length,
+    percent: ({ record }) => record.percent,
+    health: ({ health }) => HEALTH.indexOf(health.state),
+    copied: ({ rates }) => rates.copied?.bitsPerSecond,
+    delivered: ({ rates }) => rates.delivered?.bitsPerSecond,
+    dropped: ({ rates }) => rates.dropped,
+    lost: ({ rates }) => rates.lost,
+    vlanId: ({ record }) => record.vlanId,
+    createdAt: ({ record }) => record.createdAt,
+    updatedAt: ({ record }) => record.updatedAt,
   },
-  texts: function* ({ summary, sources, nodes }) {
-    yield* [summary.description, summary.destination.id, summary.destination.name, summary.createdBy];
+  texts: function* ({ record, destinationName, sources, nodes }) {
+    yield* [record.description, record.destination, destinationName, record.createdBy];
     yield* nodes;
     yield* sources;
   },
   filter: {
-    state: ({ summary }, value) => isValue(summary.state, value),
-    health: ({ summary }, value) => isValue(summary.health.state, value),
-    type: ({ summary }, value) => isValue(summary.type, value),
-    direction: ({ summary }, value) => isValue(summary.direction, value),
-    enabled: ({ summary }, value) => isYes(summary.enabled, value),
-    destination: ({ summary }, value) => isValue(summary.destination.id, value),
+    state: ({ state }, value) => isValue(state, value),
+    health: ({ health }, value) => isValue(health.state, value),
+    type: ({ record }, value) => isValue(record.type, value),
+    direction: ({ record }, value) => isValue(record.direction, value),
+    enabled: ({ record }, value) => isYes(record.enabled, value),
+    destination: ({ record }, value) => isValue(record.destination, value),
     source: ({ sources }, value) => sources.some((id) => isValue(id, value)),
-    node: ({ nodes }, value) => [...nodes].some((name) => isValue(name, value)),
-    consent: ({ summary }, value) => isValue(summary.waitsForConsent ? 'waits' : undefined, value),
-    reason: ({ summary }, value) => summary.reasons.some(({ code }) => isValue(code, value)),
+    node: ({ nodes }, value) => nodes.some((name) => isValue(name, value)),
+    consent: ({ waitsForConsent }, value) => isValue(waitsForConsent ? 'waits' : undefined, value),
+    reason: ({ reasons }, value) => reasons.some(({ code }) => isValue(code, value)),
   },
 };
 
-export const STATUSES: ListSpec<PolicyStatus> = {
+export const STATUSES: ListSpec<PolicyOutline> = {
   keyName: 'name',
   key: ({ name }) => name,
   sort: {

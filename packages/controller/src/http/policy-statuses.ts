@@ -1,9 +1,10 @@
 /** The list of the statuses of all policies. A status is large, so only those of a page are made. */
 import type { PolicyStatus } from '@mirrorplane/contract';
+import type { PolicyOutline } from '@mirrorplane/planner';
 import type { Judge } from '../access/judge.ts';
-import { observationOf, policyStatuses, type StatusParts } from '../planning/policy-status.ts';
+import type { KeptStatuses } from '../planning/kept-statuses.ts';
 import type { PolicyRecord } from '../store/records.ts';
-import type { Stored } from '../store/view.ts';
+import type { Stored, View } from '../store/view.ts';
 import type { Walks } from '../summaries/walks.ts';
 import type { ListSpec } from './list-spec.ts';
 import { listOptions, type Page, type PageRequest, pageOf } from './paging.ts';
@@ -21,25 +22,32 @@ const BY_NAME: ListSpec<Stored<PolicyRecord>> = {
   filter: {},
 };
 
+interface Parts {
+  view: View;
+  walks: Walks;
+  statuses: KeptStatuses;
+}
+
 /** One page of the statuses of policies that one may see whole. @throws ProblemError as `pageOf` does */
 export function statusPage(
-  parts: StatusParts & { walks: Walks },
+  { view, walks, statuses }: Parts,
   query: PageRequest,
   { judge, who }: { judge: Judge; who: { name: string } },
 ): Page<PolicyStatus> {
-  const options = listOptions(parts, who);
+  const options = listOptions({ view, walks }, who);
   const most = MAX_PAGE_SOURCES;
   if (query.filter !== '' || query.sort.replace('-', '') !== BY_NAME.keyName) {
-    const size = { of: ({ sources }: PolicyStatus) => sources.length, most };
-    const seen = policyStatuses(parts).filter(({ name }) => judge.may('read', 'policy', name));
-    return pageOf(seen, STATUSES, query, { ...options, size });
+    const sourcesOf = ({ name }: PolicyOutline) => view.get('policies', name)?.value.sources.length ?? 0;
+    const seen = statuses.all().filter(({ name }) => judge.may('read', 'policy', name));
+    const page = pageOf(seen, STATUSES, query, { ...options, size: { of: sourcesOf, most } });
+    const items = page.items.flatMap(({ name }) => view.get('policies', name) ?? []);
+    return { ...page, items: items.map((policy) => statuses.one(policy)) };
   }
   const size = { of: ({ value }: Stored<PolicyRecord>) => value.sources.length, most };
-  const seen = parts.view
+  const seen = view
     .all('policies')
     .values()
     .filter(({ value }) => judge.seesWhole(value));
   const page = pageOf(seen, BY_NAME, query, { ...options, size });
-  const observation = observationOf(parts);
-  return { ...page, items: page.items.flatMap((policy) => policyStatuses(parts, policy, observation)) };
+  return { ...page, items: page.items.map((policy) => statuses.one(policy)) };
 }

@@ -1,7 +1,6 @@
 /** /api/v1/policies/{name}/test: probes of a policy, and what became of them. */
 import { PolicyTest } from '@mirrorplane/contract';
 import { markAudited } from '../audit/audited.ts';
-import { policyStatuses } from '../planning/policy-status.ts';
 import { ProblemError } from '../problems/problems.ts';
 import { askedBy, failureOf, found } from './mutation.ts';
 import { PolicyParams } from './policies.ts';
@@ -28,7 +27,7 @@ export const policyTestRoutes: Route[] = [
       const entry = { ...askedBy(who, request), action: 'test', resource: `policies/${name}` } as const;
       try {
         const body = await tests.run(
-          policyStatuses(services, record)[0]!,
+          services.statuses.one(record),
           who.name,
           () => credentials.byOwner(who.owner) !== undefined,
         );

@@ -1,7 +1,7 @@
 /** Summaries of policies, for who may not read all of them. */
 import type { Judge } from '../access/judge.ts';
 import type { Services } from '../services.ts';
-import { type PolicyEntry, summaryOfPart } from '../summaries/policies.ts';
+import type { PolicyEntry } from '../summaries/policies.ts';
 import { partOfPolicy } from './policy-part.ts';
 
 /**
@@ -10,14 +10,12 @@ import { partOfPolicy } from './policy-part.ts';
  */
 export function* seenEntries(services: Pick<Services, 'policies' | 'view'>, judge: Judge): Iterable<PolicyEntry> {
   for (const entry of services.policies.items().values()) {
-    const { summary } = entry;
-    const record = services.view.get('policies', summary.name)?.value;
+    const record = services.view.get('policies', entry.name)?.value;
     const part = record && partOfPolicy(record, judge);
     if (part === record && part) {
       yield entry;
     } else if (part) {
-      const { sources } = part;
-      yield { ...entry, sources, summary: summaryOfPart(summary, sources.length), nodes: new Set() };
+      yield entry.partOf(part.sources);
     }
   }
 }

@@ -2,7 +2,6 @@
 import { readdirSync } from 'node:fs';
 import { type CaptureCounts, COPY_REFUSALS, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
-import { policyStatuses } from '../planning/policy-status.ts';
 import { nodeProblems } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { Services } from '../services.ts';
@@ -15,7 +14,7 @@ export type Add = (metric: MetricKey, value: number, labels?: Labels) => void;
 /** Collects all metrics. */
 export function collect(services: Services, add: Add): void {
   collectController(services, add);
-  for (const status of policyStatuses(services)) {
+  for (const status of services.statuses.whole()) {
     collectPolicy(status, add);
     const maxRate = services.view.get('policies', status.name)?.value.maxRate;
     if (maxRate !== undefined) {
@@ -172,10 +171,10 @@ function collectNode({ name, pool, node }: NamedNode, { view, live }: Services, 
   for (const { code } of node ? nodeProblems(node, live.now()) : []) {
     add('nodeProblems', 1, { node: name, code });
   }
-  const sums = node?.counters.sums();
-  if (sums) {
-    add('unknownErspan', sums.unknownErspan, { node: name });
-    for (const { address: sender, ...refused } of sums.peers) {
+  const { peers, unknownErspan = 0 } = node?.counters ?? {};
+  if (peers) {
+    add('unknownErspan', unknownErspan, { node: name });
+    for (const { address: sender, ...refused } of peers) {
       for (const reason of COPY_REFUSALS) {
         add('refusedErspan', refused[reason], { node: name, sender, reason });
       }

@@ -5,11 +5,9 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { replaceFileSync, syncFolder } from '@mirrorplane/base';
-import type { Logger } from '@mirrorplane/daemon';
 import { CONTROLLER_ACTOR } from '../audit/actors.ts';
 import type { AuditLog } from '../audit/audit.ts';
 import type { Decisions } from '../store/decisions.ts';
-import type { FileCopies } from '../store/file-copies.ts';
 import type { UserRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { hashPassword } from './argon2.ts';
@@ -19,27 +17,19 @@ import { newStamp, withNewStamp } from './records.ts';
 /** Name of the first user. */
 export const FIRST_USER = 'admin';
 
-const NAME = 'first-password';
-
 export class FirstPassword {
   readonly #data: string;
-  readonly #log: Logger;
-  readonly #copies: FileCopies | undefined;
 
-  /** @param copies has the password first, for other controllers */
-  constructor(data: string, log: Logger, copies?: FileCopies) {
+  constructor(data: string) {
     this.#data = data;
-    this.#log = log;
-    this.#copies = copies;
   }
 
   get file(): string {
-    return path.join(this.#data, NAME);
+    return path.join(this.#data, 'first-password');
   }
 
   /** Keeps the password, readable by the owner of the folder alone. */
-  async keep(password: string): Promise<void> {
-    await this.#copies?.write({ [NAME]: `${password}\n` });
+  keep(password: string): void {
     replaceFileSync(this.file, `${password}\n`);
   }
 
@@ -48,9 +38,6 @@ export class FirstPassword {
     if (user === FIRST_USER) {
       rmSync(this.file, { force: true });
       syncFolder(this.#data);
-      this.#copies
-        ?.write({ [NAME]: undefined })
-        .catch((error: unknown) => this.#log.warn({ err: error }, 'the first password is still in the store'));
     }
   }
 }
@@ -87,7 +74,7 @@ async function giveFirstPassword(parts: Parts, action: 'create' | 'password'): P
   const password = newPassword();
   const passwordHash = await hashPassword(password);
   // Before the user: a controller that is killed in between makes another password at its next start.
-  await firstPassword.keep(password);
+  firstPassword.keep(password);
   const time = new Date(clock()).toISOString();
   const entry = { ...CONTROLLER_ACTOR, time, action, resource: `users/${FIRST_USER}` } as const;
   const revision = await decisions.decide(() => {

@@ -3,7 +3,6 @@ import type { Logger } from '@mirrorplane/daemon';
 import type { Sessions } from '../auth/sessions.ts';
 import type { ProvenPerson } from '../sso/proven-person.ts';
 import type { Decisions } from '../store/decisions.ts';
-import type { FileCopies } from '../store/file-copies.ts';
 import type { View } from '../store/view.ts';
 import { Attempts } from './attempts.ts';
 import { Credentials } from './credentials.ts';
@@ -32,8 +31,6 @@ export interface PeopleOptions {
   /** The same for what ends: it never goes back. */
   endClock: () => number;
   log: Logger;
-  /** Keeps the first password for other controllers. */
-  copies?: FileCopies | undefined;
 }
 
 /** Systems that know people by their passwords. */
@@ -66,12 +63,12 @@ export class People {
   readonly #sweep: NodeJS.Timeout;
   #elsewhere: Elsewhere | undefined;
 
-  constructor({ data, view, decisions, files, endLooks, sessions, clock, endClock, log, copies }: PeopleOptions) {
+  constructor({ data, view, decisions, files, endLooks, sessions, clock, endClock, log }: PeopleOptions) {
     this.credentials = new Credentials({ view, files, clock: endClock });
     this.sessions = sessions(this.credentials);
     this.files = files;
     this.uses = new TokenUses({ view, decisions, clock, log });
-    this.firstPassword = new FirstPassword(data, log, copies);
+    this.firstPassword = new FirstPassword(data);
     this.totpBegins = new TotpBegins(clock);
     this.devices = new DeviceLogins(clock);
     this.view = view;

@@ -2,69 +2,32 @@
 import type { Policy, PolicyStatus } from '@mirrorplane/contract';
 import {
   involvedNodes,
-  type NodeReport,
   type Observation,
-  observe,
+  outlineFrom,
+  type PolicyOutline,
   type PolicyPlan,
-  type PreviousReport,
   statusFrom,
 } from '@mirrorplane/planner';
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
-import { problemsForPolicies } from '../reports/found-problems.ts';
-import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
-import { LATELY_MS } from '../reports/saved-counters.ts';
-import { allPoliciesOf, isInForce, toPolicy } from '../store/policies.ts';
+import { allPoliciesOf, isInForce } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
-import type { Stored, View } from '../store/view.ts';
+import type { View } from '../store/view.ts';
+import { KeptObservation } from './kept-observation.ts';
 import type { Planning } from './planning.ts';
 
 /** What the status of policies is made of. */
 export interface StatusParts {
   view: View;
   live: LiveNodes;
-  planning: Planning;
+  planning: Pick<Planning, 'planned'>;
   inventory: CurrentInventory;
 }
 
-/** Everything that nodes have reported, for the status of any policy. */
-export function observationOf(parts: StatusParts): Observation {
-  const { view, live } = parts;
-  const reports = new Map<string, NodeReport>();
-  const previous = new Map<string, PreviousReport>();
-  for (const name of view.all('nodes').keys()) {
-    const node = live.get(name);
-    const report = reportOf(live, node, view.get('programs', name)?.value.revision);
-    reports.set(name, node?.revoked ? { ...report, revoked: interfacesOf(node, parts) } : report);
-    const before = node?.counters.previous;
-    if (before) {
-      previous.set(name, before);
-    }
-  }
-  return observe(parts.inventory.now(), reports, previous);
-}
-
-/**
- * The status of one policy, or of all policies by name. The list leaves out policies that are not
- * planned yet.
- * @param observation left out: it is made
- */
-export function policyStatuses(
-  parts: StatusParts,
-  only?: Stored<PolicyRecord>,
-  observation = observationOf(parts),
-): PolicyStatus[] {
-  const { view, planning } = parts;
-  const statuses: PolicyStatus[] = [];
-  for (const policy of only ? [toPolicy(only)] : allPoliciesOf(view)) {
-    const policyPlan = planning.planned?.policies.get(policy.uid) ?? {
-      uid: policy.uid,
-      reasons: [],
-      sources: policy.sources.map((id) => ({ interface: id, nodes: [] })),
-      paths: [],
-    };
-    statuses.push(statusOf(policy, policyPlan, observation));
-  }
+/** The status of all policies by name, made from nothing. See `KeptStatuses`. */
+export function policyStatuses(parts: StatusParts): PolicyStatus[] {
+  const observation = new KeptObservation(parts).update();
+  const statuses = allPoliciesOf(parts.view).map((policy) => statusOf(policy, planOf(policy, parts), observation));
   return statuses.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -76,45 +39,49 @@ export function lookAt({ live, planning }: Pick<StatusParts, 'live' | 'planning'
   }
 }
 
-/** The interfaces that were on a node: those that it was believed to have, and its edges. */
-function interfacesOf({ name, devices }: LiveNode, { view, live }: StatusParts): string[] {
-  const edges = [...view.all('interfaces').values()].filter(({ value }) => value.edge?.node === name);
-  const guests = devices.flatMap(({ identity }) => identity?.id ?? []).filter((id) => live.claims.hasHad(name, id));
-  return [...new Set([...edges.map(({ value }) => value.id), ...guests])];
+const notPlanned = new WeakMap<Policy, PolicyPlan>();
+
+/** The last plan of a policy; one of nothing where it is not planned yet. The same object until it is another one. */
+export function planOf(policy: Policy, { planning }: Pick<StatusParts, 'planning'>): PolicyPlan {
+  const planned = planning.planned?.policies.get(policy.uid);
+  if (planned) {
+    return planned;
+  }
+  const plan = notPlanned.get(policy) ?? {
+    uid: policy.uid,
+    reasons: [],
+    sources: policy.sources.map((id) => ({ interface: id, nodes: [] })),
+    paths: [],
+  };
+  notPlanned.set(policy, plan);
+  return plan;
 }
 
 /**
  * A policy that waits for consent is planned like one that is disabled. Its status does not say where
  * its ends are: whoever names an interface of others in a request would learn it.
  */
-function statusOf(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
+export function statusOf(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
   if (isInForce(policy)) {
     return statusFrom(policy, plan, observation);
   }
   const status = statusFrom({ ...policy, enabled: false }, plan, observation);
-  const isWaiting = status.state === 'disabled' && policy.approval?.state === 'pending';
-  return {
-    ...status,
-    sources: status.sources.map((source) => ({ ...source, devices: [] })),
-    destination: { ...status.destination, devices: [] },
-    ...(isWaiting && { state: 'pendingApproval' }),
-  };
+  return { ...hidden(status, policy), sources: status.sources.map((source) => ({ ...source, devices: [] })) };
 }
 
-function reportOf(live: LiveNodes, node: LiveNode | undefined, programRevision: number | undefined): NodeReport {
-  const counters = node?.counters.sums();
+/** The same without its sources. */
+export function outlineOf(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyOutline {
+  if (isInForce(policy)) {
+    return outlineFrom(policy, plan, observation);
+  }
+  return { ...hidden(outlineFrom({ ...policy, enabled: false }, plan, observation), policy), places: [] };
+}
+
+function hidden<S extends Pick<PolicyStatus, 'state' | 'destination'>>(status: S, { approval }: Policy): S {
+  const isWaiting = status.state === 'disabled' && approval?.state === 'pending';
   return {
-    connected: node?.connected ?? false,
-    captures: node?.captures ?? [],
-    sent: node?.readings.sent ?? [],
-    arrivedBefore: node?.readings.arrivedBefore ?? new Map(),
-    surplus: node?.readings.surplusSince(live.now() - 2 * LATELY_MS) ?? new Map(),
-    copying: (node?.copying ?? []).map(({ uid }) => uid),
-    problems: node ? problemsForPolicies(node) : [],
-    ...(node && { readingOf: (ifindex: number) => node.traffic.reading(ifindex, live.steady()) }),
-    ...(programRevision !== undefined && { programRevision }),
-    ...(node?.appliedRevision !== undefined && { appliedRevision: node.appliedRevision }),
-    ...(counters && { counters }),
-    ...(counters && node?.countersAt !== undefined && { countersAt: node.countersAt }),
+    ...status,
+    destination: { ...status.destination, devices: [] },
+    ...(isWaiting && { state: 'pendingApproval' }),
   };
 }

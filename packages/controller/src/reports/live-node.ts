@@ -42,8 +42,6 @@ export interface KeptNode extends Said {
   former: Set<string>;
   /** The agent was away, and has not sent a complete counter report since. */
   unseen: boolean;
-  /** No complete counter report has come since the record was made, or the controller started. */
-  isFirst: boolean;
   /** Time of the agent's last message before the current connection, milliseconds since 1970. */
   heardBefore?: number | undefined;
   appliedRevision?: number | undefined;
@@ -93,7 +91,10 @@ export interface KeptNode extends Said {
 export type LiveNode = Readonly<
   Omit<KeptNode, 'counters' | 'forged' | 'readings' | 'former' | 'granted' | 'grown' | 'traffic' | 'steadyTimes'>
 > & {
-  readonly counters: Pick<CounterTotals, 'sums' | 'previous' | 'isIncomplete'>;
+  readonly counters: Pick<
+    CounterTotals,
+    'sums' | 'counted' | 'policies' | 'peers' | 'unknownErspan' | 'previous' | 'version' | 'isIncomplete'
+  >;
   readonly forged: Pick<ForgedCopies, 'problem'>;
   readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
   readonly former: ReadonlySet<string>;
@@ -115,7 +116,6 @@ export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
     devices: [],
     copying: [],
     unseen: false,
-    isFirst: true,
     revoked: false,
     seen: byId(),
     running: byId(),

@@ -1,7 +1,8 @@
 /** What agents have counted, as far as it is believed. */
 import { type CountersMessage, copyAddresses } from '@mirrorplane/contract';
+import type { CounterJudge, RefusedCounts } from './counted.ts';
 import { CounterPace } from './counter-pace.ts';
-import { type CounterJudge, CounterTotals, type RefusedCounts, type SavedTotals } from './counter-totals.ts';
+import { CounterTotals, type SavedTotals } from './counter-totals.ts';
 import type { KeptNodes } from './kept-nodes.ts';
 
 /** Milliseconds that refused counters stay a problem of their node. */
@@ -48,9 +49,7 @@ export class NodeCounters {
       node.grown.add(readAt, node.counters.takeGrown(), this.pace.everyMs + SPARE_MS);
     }
     // A report in several messages is complete when the reading arrives.
-    const isPart = reading === undefined || !isPlanned;
-    node.unseen &&= isPart;
-    node.isFirst &&= isPart;
+    node.unseen &&= reading === undefined || !isPlanned;
     node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
     return refused;
   }

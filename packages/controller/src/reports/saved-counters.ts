@@ -1,9 +1,11 @@
-/** Saves the counter totals of nodes every ten seconds and at the end. */
-import { Serial } from '@mirrorplane/base';
+/** Saves the counter totals of nodes on disk every ten seconds and at the end. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { replaceFile, Serial, syncFolder } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { View } from '../store/view.ts';
-import type { CounterPlace } from './counter-places.ts';
 import type { SavedTotals } from './counter-totals.ts';
 import type { LiveNodes } from './live-nodes.ts';
 
@@ -13,11 +15,11 @@ export const SAVE_INTERVAL_MS = 10_000;
 export const LATELY_MS = 5000;
 
 interface Parts {
-  place: CounterPlace;
+  folder: string;
   view: View;
   live: LiveNodes;
   log: Logger;
-  /** Called after totals of a node that include this reading are in their place. */
+  /** Called after totals of a node that include this reading are on disk. */
   saved: (node: string, reading: CounterReading) => void;
 }
 
@@ -38,20 +40,22 @@ export class SavedCounters {
 
   /** Restores saved totals into the live nodes, and saves from now on. */
   async open(): Promise<void> {
-    const { place, view, live, log } = this.#parts;
-    for await (const { name, text } of place.read()) {
-      const node = live.get(name);
+    const { folder, view, live, log } = this.#parts;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const file of readdirSync(folder)) {
+      const name = file.endsWith('.json') ? file.slice(0, -5) : undefined;
+      const node = name === undefined ? undefined : live.get(name);
       if (!node) {
-        await place.remove(name);
+        await rm(path.join(folder, file), { force: true });
         continue;
       }
       try {
-        const saved = JSON.parse(text) as SavedFile;
+        const saved = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as SavedFile;
         if (saved.uid === view.get('nodes', node.name)?.value.uid) {
           live.counters.restore(node.name, saved.totals, saved.countersAt);
         }
       } catch (error) {
-        log.warn({ node: name, err: error }, 'saved counters not read');
+        log.warn({ file, err: error }, 'saved counters not read');
       }
     }
     this.#timers = [
@@ -74,7 +78,7 @@ export class SavedCounters {
   }
 
   async #save(): Promise<void> {
-    const { place, view, live, log } = this.#parts;
+    const { folder, view, live, log } = this.#parts;
     const written: [string, CounterReading][] = [];
     for (const { name, countersAt, reading } of [...live.all().values()]) {
       const uid = view.get('nodes', name)?.value.uid;
@@ -82,9 +86,10 @@ export class SavedCounters {
       if (!totals || uid === undefined) {
         continue;
       }
+      const file = path.join(folder, `${name}.json`);
       const content: SavedFile = { uid, countersAt, totals };
       try {
-        await place.put(name, JSON.stringify(content));
+        await replaceFile(file, JSON.stringify(content), { folder: false });
         if (reading) {
           written.push([name, reading]);
         }
@@ -96,7 +101,7 @@ export class SavedCounters {
       return;
     }
     try {
-      await place.commit();
+      syncFolder(folder);
     } catch (error) {
       log.warn({ err: error }, 'counters not saved');
       return;

@@ -1,6 +1,9 @@
 /** The boards that lists and streams are made of. */
 import type { History } from '../history/history.ts';
-import type { StatusParts } from '../planning/policy-status.ts';
+import type { CurrentInventory } from '../inventory/current-inventory.ts';
+import type { KeptStatuses } from '../planning/kept-statuses.ts';
+import type { LiveNodes } from '../reports/live-nodes.ts';
+import type { View } from '../store/view.ts';
 import { Board } from './board.ts';
 import { destinationSummaries } from './destinations.ts';
 import { interfaceReading } from './interface-traffic.ts';
@@ -8,11 +11,19 @@ import { InterfaceSummaries } from './interfaces.ts';
 import { nodeSummaries } from './nodes.ts';
 import { policyEntries } from './policies.ts';
 
-export function openBoards(parts: StatusParts & { history: History }) {
+interface Parts {
+  view: View;
+  live: LiveNodes;
+  inventory: CurrentInventory;
+  history: History;
+  statuses: KeptStatuses;
+}
+
+export function openBoards(parts: Parts) {
   const revision = () => parts.view.revision;
   const interfaces = new InterfaceSummaries(parts);
   const policies = new Board({
-    key: ({ summary }) => summary.name,
+    key: ({ name }) => name,
     make: () => policyEntries(parts),
     revision,
   });

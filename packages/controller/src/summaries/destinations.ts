@@ -17,7 +17,7 @@ interface Interfaces {
 }
 
 export function destinationSummaries(policies: Iterable<PolicyEntry>, interfaces: Interfaces): DestinationSummary[] {
-  const groups = Map.groupBy(policies, ({ summary }) => summary.destination.id);
+  const groups = Map.groupBy(policies, ({ record }) => record.destination);
   return [...groups].map(([id, entries]) => {
     const found = interfaces.of(id);
     return {
@@ -26,13 +26,13 @@ export function destinationSummaries(policies: Iterable<PolicyEntry>, interfaces
       ...(found && { kind: found.kind }),
       ...(found?.node !== undefined && { node: found.node }),
       ...(found?.device && { device: found.device.name }),
-      policies: entries.slice(0, MAX_SUMMARY_ITEMS).map(({ summary }) => summary.name),
+      policies: entries.slice(0, MAX_SUMMARY_ITEMS).map(({ name }) => name),
       policyCount: entries.length,
       delivered: entries.reduce<Count | null>(
-        (sum, { detail: { delivered } }) => (sum && delivered ? addCount(sum, delivered) : null),
+        (sum, { delivered }) => (sum && delivered ? addCount(sum, delivered) : null),
         { packets: 0, bytes: 0 },
       ),
-      rates: sumOfRates(entries.map(({ summary }) => summary.rates)),
+      rates: sumOfRates(entries.map(({ rates }) => rates)),
       reading: interfaces.reading(id),
       sparkline: entries.map(({ sparkline }) => sparkline).reduce(addPoints),
     };

@@ -1,33 +1,24 @@
 /** The way of the copies of one policy, and its sources. */
 import type { PolicyPath, PolicySource, PolicyStatus } from '@mirrorplane/contract';
-import { type Observation, sourceRates } from '@mirrorplane/planner';
+import { sourceRates } from '@mirrorplane/planner';
 import type { History } from '../history/history.ts';
 import { hopRates, rateOf } from '../history/rates.ts';
-import { lookAt, observationOf, policyStatuses, type StatusParts } from '../planning/policy-status.ts';
+import type { KeptStatuses } from '../planning/kept-statuses.ts';
+import { lookAt, type StatusParts } from '../planning/policy-status.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
-import { Board } from './board.ts';
 import { declaredEnds } from './display-names.ts';
 import { stateOfNode } from './nodes.ts';
 import { sourcesOf } from './sources.ts';
 
-type Parts = StatusParts & { history: History };
+type Parts = StatusParts & { history: History; statuses: KeptStatuses };
 
-/**
- * What a page of one policy shows beside its summary. Many tabs ask for it each second: what nodes
- * have reported is put in order once for all of them.
- */
+/** What a page of one policy shows beside its summary. */
 export class PolicyPaths {
   readonly #parts: Parts;
-  readonly #observation: Board<Observation>;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#observation = new Board({
-      key: () => '',
-      make: () => [observationOf(parts)],
-      revision: () => parts.view.revision,
-    });
   }
 
   /** The nodes of a policy, the hops between them, and its destination. */
@@ -38,17 +29,13 @@ export class PolicyPaths {
 
   /** The sources of a policy in its order, with what nodes report of each. */
   sources(policy: Stored<PolicyRecord>): PolicySource[] {
-    const rates = sourceRates(policy.value.uid, this.#observationNow());
+    const rates = sourceRates(policy.value.uid, this.#parts.statuses.observation());
     return sourcesOf(this.#status(policy), rates, declaredEnds(policy.value, this.#parts.view));
-  }
-
-  #observationNow(): Observation {
-    return this.#observation.items().get('')!;
   }
 
   #status(policy: Stored<PolicyRecord>): PolicyStatus {
     lookAt(this.#parts, policy.value);
-    return policyStatuses(this.#parts, policy, this.#observationNow())[0]!;
+    return this.#parts.statuses.one(policy);
   }
 }
 

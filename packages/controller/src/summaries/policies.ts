@@ -1,10 +1,12 @@
 /** Policies in a few fields each, however many sources they have. */
 import { MAX_SUMMARY_ITEMS, type PolicyStatus, type PolicySummary } from '@mirrorplane/contract';
+import type { PolicyOutline } from '@mirrorplane/planner';
 import type { History } from '../history/history.ts';
 import { healthOf, hopRates, ratesOf, sparklineOf } from '../history/rates.ts';
 import type { Track } from '../history/track.ts';
-import { policyStatuses, type StatusParts } from '../planning/policy-status.ts';
+import type { KeptStatuses } from '../planning/kept-statuses.ts';
 import type { PolicyRecord } from '../store/records.ts';
+import type { Stored, View } from '../store/view.ts';
 import { declaredEnds } from './display-names.ts';
 
 /** Codes of reasons that mean that a node is behind. */
@@ -15,45 +17,131 @@ type PolicyDetail = Pick<PolicyStatus, 'totals' | 'delivered' | 'lost' | 'feedba
   paths: (PolicyStatus['paths'][number] & { rates: ReturnType<typeof hopRates> })[];
 };
 
-/** A summary, and what its list can be filtered by beside it. */
-export interface PolicyEntry {
-  summary: PolicySummary;
-  sources: readonly string[];
+interface Parts {
+  view: View;
+  history: History;
+  statuses: KeptStatuses;
+}
+
+/**
+ * A policy and its status. Of many policies, few are shown: a summary is made each time that it is
+ * asked for.
+ */
+export class PolicyEntry {
+  readonly record: PolicyRecord;
+  /** What one may see of its sources. */
+  readonly sources: readonly string[];
+  readonly #revision: number;
+  readonly #outline: PolicyOutline;
+  readonly #parts: Pick<Parts, 'view' | 'history'>;
+  readonly #isPart: boolean;
+
+  /** @param part what one may see of its sources. Undefined: all of it */
+  constructor(
+    stored: Stored<PolicyRecord>,
+    outline: PolicyOutline,
+    parts: Pick<Parts, 'view' | 'history'>,
+    part?: readonly string[],
+  ) {
+    this.record = stored.value;
+    this.#revision = stored.revision;
+    this.#outline = outline;
+    this.#parts = parts;
+    this.sources = part ?? stored.value.sources;
+    this.#isPart = part !== undefined;
+  }
+
+  /** The same for who may see a part of its sources. */
+  partOf(sources: readonly string[]): PolicyEntry {
+    return new PolicyEntry({ value: this.record, revision: this.#revision }, this.#outline, this.#parts, sources);
+  }
+
+  get name(): string {
+    return this.record.name;
+  }
+
+  get state(): PolicySummary['state'] {
+    return this.#outline.state;
+  }
+
   /** Nodes of its sources and its destination. */
-  nodes: ReadonlySet<string>;
+  get nodes(): readonly string[] {
+    return this.#isPart ? [] : this.#outline.places;
+  }
+
+  get health(): PolicySummary['health'] {
+    return this.#isPart ? UNKNOWN.health : healthOf(this.#track, this.#outline);
+  }
+
+  get rates(): PolicySummary['rates'] {
+    return this.#isPart ? UNKNOWN.rates : ratesOf(this.#track);
+  }
+
+  /** Codes of its first reasons, as the summary has them. */
+  get reasons(): PolicySummary['reasons'] {
+    return this.#isPart ? [] : this.#outline.reasons.slice(0, MAX_SUMMARY_ITEMS);
+  }
+
+  /** Display name of its destination. */
+  get destinationName(): string {
+    const { record } = this;
+    return declaredEnds(record, this.#parts.view)(record.destination)?.name ?? '';
+  }
+
+  get waitsForConsent(): boolean {
+    return isWaiting(this.record);
+  }
+
+  get summary(): PolicySummary {
+    // What waits for consent names interfaces of others to who sees the summary.
+    const { sources, destination, allowFeedback: _, approval: __, change: ___, ...record } = this.record;
+    const summary: PolicySummary = {
+      ...record,
+      destination: { id: destination, name: this.destinationName },
+      sourceCount: sources.length,
+      ...(this.waitsForConsent && { waitsForConsent: true }),
+      revision: this.#revision,
+      ...stateOf(this.#outline),
+      health: this.health,
+      rates: this.rates,
+      sparkline: sparklineOf(this.#track, 'copied'),
+    };
+    return this.#isPart ? summaryOfPart(summary, this.sources.length) : summary;
+  }
+
   /** What is shown of one policy alone. */
-  detail: PolicyDetail;
-  /** What was delivered, as a sparkline. */
-  sparkline: (number | null)[];
+  get detail(): PolicyDetail {
+    return detailOf(this.#outline, this.#track);
+  }
+
+  /** Copies that its destination was given. Null: not known. */
+  get delivered(): PolicyStatus['delivered'] {
+    return this.#outline.delivered;
+  }
+
+  /** What was delivered over the last minutes. */
+  get sparkline(): (number | null)[] {
+    return sparklineOf(this.#track, 'delivered');
+  }
+
+  get #track(): Track | undefined {
+    return this.#parts.history.policy(this.record.uid);
+  }
 }
 
 /** All policies. */
-export function policyEntries(parts: StatusParts & { history: History }): PolicyEntry[] {
-  return policyStatuses(parts).flatMap((status): PolicyEntry[] => {
-    const stored = parts.view.get('policies', status.name);
-    if (!stored) {
-      return [];
-    }
-    // What waits for consent names interfaces of others to who sees the summary.
-    const { sources, destination, allowFeedback: _, approval, change, ...record } = stored.value;
-    const devices = [...status.sources, status.destination].flatMap((end) => end.devices);
-    const track = parts.history.policy(stored.value.uid);
-    const summary: PolicySummary = {
-      ...record,
-      destination: { id: destination, name: declaredEnds(stored.value, parts.view)(destination)?.name ?? '' },
-      sourceCount: sources.length,
-      ...(isWaiting({ approval, change }) && { waitsForConsent: true }),
-      revision: stored.revision,
-      ...stateOf(status),
-      health: healthOf(track, status),
-      rates: ratesOf(track),
-      sparkline: sparklineOf(track, 'copied'),
-    };
-    const nodes = new Set(devices.map(({ node }) => node));
-    const sparkline = sparklineOf(track, 'delivered');
-    return [{ summary, sources, nodes, sparkline, detail: detailOf(status, track) }];
+export function policyEntries(parts: Parts): PolicyEntry[] {
+  return parts.statuses.all().flatMap((outline) => {
+    const stored = parts.view.get('policies', outline.name);
+    return stored ? [new PolicyEntry(stored, outline, parts)] : [];
   });
 }
+
+/** What is not said of a part. */
+const UNKNOWN: Pick<PolicySummary, 'health' | 'rates'> = {
+  health: { state: 'unknown', reasons: [] },
+  rates: { copied: null, delivered: null, dropped: null, lost: null },
+};
 
 function isWaiting({ approval, change }: Pick<PolicyRecord, 'approval' | 'change'>): boolean {
   return change !== undefined || approval?.state === 'pending';
@@ -71,8 +159,7 @@ export function summaryOfPart(summary: PolicySummary, sourceCount: number): Poli
     reasons: [],
     reasonCount: 0,
     pending: [],
-    health: { state: 'unknown', reasons: [] },
-    rates: { copied: null, delivered: null, dropped: null, lost: null },
+    ...UNKNOWN,
     sparkline: summary.sparkline.map(() => null),
   };
 }
@@ -80,7 +167,7 @@ export function summaryOfPart(summary: PolicySummary, sourceCount: number): Poli
 function stateOf({
   state,
   reasons,
-}: PolicyStatus): Pick<PolicySummary, 'state' | 'reasons' | 'reasonCount' | 'pending'> {
+}: PolicyOutline): Pick<PolicySummary, 'state' | 'reasons' | 'reasonCount' | 'pending'> {
   const behind = reasons.flatMap(({ code, node }) => (node !== undefined && BEHIND.has(code) ? [node] : []));
   return {
     state,
@@ -90,7 +177,7 @@ function stateOf({
   };
 }
 
-function detailOf(status: PolicyStatus, track: Track | undefined): PolicyDetail {
+function detailOf(status: PolicyOutline, track: Track | undefined): PolicyDetail {
   const { totals, delivered, lost, feedback, countersAt, stale } = status;
   const paths = status.paths.map((path) => ({ ...path, rates: hopRates(track, path) }));
   return { totals, delivered, lost, ...(feedback && { feedback }), countersAt, stale, paths };

@@ -10,7 +10,6 @@ import {
   MAX_HELLO_BYTES,
   type NodeProgram,
   type ProgramWantedMessage,
-  UNPLANNED_REVISION,
   type Underlay,
 } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
@@ -163,8 +162,10 @@ export class Session {
 
   /** Sends an empty program, as the last one of this connection. */
   sendEmpty(): void {
+    const { node } = this;
+    const revision = Math.max(this.#programs.revision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
     if (this.#greeted && this.isOpen) {
-      this.#programs.sendWhole(emptyProgram(this.node, UNPLANNED_REVISION));
+      this.#programs.sendWhole(emptyProgram(node, revision));
     }
   }
 
