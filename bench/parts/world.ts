@@ -9,6 +9,7 @@ import {
   AgentSessions,
   type Call,
   CurrentInventory,
+  counterFolder,
   Decisions,
   interfaceRoutes,
   judgeOf,
@@ -77,7 +78,7 @@ export class World {
     );
     const sessions: { all?: AgentSessions } = {};
     const counters = new SavedCounters({
-      ...{ folder: join(this.#folder, 'counters'), view, live, log },
+      ...{ place: counterFolder(join(this.#folder, 'counters')), view, live, log },
       saved: (node, reading) => sessions.all?.countersSaved(node, reading),
     });
     await step('counters read', () => counters.open());

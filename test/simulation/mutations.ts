@@ -126,4 +126,32 @@ export const MUTATIONS: readonly Mutation[] = [
       },
     ],
   },
+  mutation(
+    'counters-before-devices',
+    'an agent tells counts of a device before it tells the device',
+    'agent/src/reporter.ts',
+    'this.sendInventory();\n      const report',
+    'const report',
+  ),
+  mutation(
+    'brought-accused',
+    'a node that was registered again is accused of what it has counted before',
+    'controller/src/reports/totals.ts',
+    'owns === false && !(fits &&',
+    'owns === false || (fits &&',
+  ),
+  mutation(
+    'contest-accused',
+    'a node is accused of counts of a guest that another node still seems to have',
+    'controller/src/sync/counter-judge.ts',
+    'hasPart(report.policy) : claims(report.source)',
+    'hasPart(report.policy) : false',
+  ),
+  mutation(
+    'dismissal-in-plan',
+    'the empty program of a node that was cut off has a number that a plan may have',
+    'agent/src/current-program.ts',
+    'emptyProgram(node, UNPLANNED_REVISION)',
+    'emptyProgram(node, current.revision + 1)',
+  ),
 ];

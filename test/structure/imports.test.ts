@@ -65,6 +65,8 @@ const ROOMS: Record<string, readonly string[]> = {
     'history',
     'summaries',
     'events',
+    'shared',
+    'backup',
     'tls',
     'streams',
     'looks',

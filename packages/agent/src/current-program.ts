@@ -9,6 +9,7 @@ import {
   type ProgramDifference,
   partsOf,
   programOf,
+  UNPLANNED_REVISION,
 } from '@mirrorplane/contract';
 import { withDifference } from '@mirrorplane/contract/program-difference';
 import type { ProgramFile } from './host/program-file.ts';
@@ -115,7 +116,7 @@ export class CurrentProgram {
       return;
     }
     log.warn({ node }, 'the node is no longer registered: all copying on this node ends');
-    this.take(emptyProgram(node, current.revision + 1));
+    this.take(emptyProgram(node, UNPLANNED_REVISION));
   }
 
   /** Resolves when the newest program is in force. */

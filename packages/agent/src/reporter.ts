@@ -155,6 +155,8 @@ export class Reporter {
       const budgets = this.#parts.throttle?.budgets.slice(0, MAX_BUDGETS) ?? [];
       const traffic = await this.#traffic(reading.readAt);
       const more = { ...(budgets.length > 0 && { budgets }), ...(traffic && { traffic }) };
+      // A device may have come, and be counted, before the pass that has found it has ended.
+      this.sendInventory();
       const report = this.#told.counters.tell(all, this.#reporting !== undefined);
       this.#link.send({ type: 'counters', reading, report, ...more });
     } catch (error) {

@@ -63,6 +63,7 @@ test('a node that is dismissed gets an empty program, once', async (t) => {
   current.dismiss();
   current.dismiss();
   await current.settled();
-  assert.deepEqual(changes, [4, 5]);
-  assert.deepEqual(current.inForce, emptyProgram('node-1', 5));
+  // A plan may have its number 5 already, with other contents.
+  assert.deepEqual(changes, [4, 0]);
+  assert.deepEqual(current.inForce, emptyProgram('node-1', 0));
 });

@@ -182,6 +182,12 @@ export const NodeProgram = z
   .meta({ id: 'NodeProgram' });
 export type NodeProgram = z.infer<typeof NodeProgram>;
 
+/**
+ * Revision of an empty program that ends all copying of a node which has lost its place: it is of no
+ * plan, so no plan can take it for one of its own.
+ */
+export const UNPLANNED_REVISION = 0;
+
 /** The program of a node that mirrors nothing. */
 export function emptyProgram(node: string, revision: number): NodeProgram {
   const nothing = {

@@ -19,6 +19,7 @@ export { Planning } from './planning/planning.ts';
 export { policyStatuses } from './planning/policy-status.ts';
 export { openNodes } from './planning/stored-nodes.ts';
 export { ProblemError } from './problems/problems.ts';
+export { counterFolder } from './reports/counter-places.ts';
 export { GRACE_MS } from './reports/live-nodes.ts';
 export { SavedCounters } from './reports/saved-counters.ts';
 export type { Services } from './services.ts';

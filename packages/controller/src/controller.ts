@@ -52,8 +52,11 @@ import { KeptStatuses } from './planning/kept-statuses.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
 import { openNodes } from './planning/stored-nodes.ts';
+import { counterFolder } from './reports/counter-places.ts';
 import { SavedCounters } from './reports/saved-counters.ts';
 import type { Services } from './services.ts';
+import { openShared } from './shared/shared.ts';
+import { sharedCounters } from './shared/shared-counters.ts';
 import { readSignInFile } from './sso/sign-in-file.ts';
 import { SignInWays } from './sso/sign-in-ways.ts';
 import { steadyClock } from './steady-clock.ts';
@@ -159,8 +162,6 @@ async function open(options: ControllerOptions, closers: Closers) {
   const { data } = options;
   const signInFile = options.signIn === undefined ? { openid: [], ldap: [] } : readSignInFile(options.signIn);
   prepareFolder(data);
-  const latest = new LatestTime({ file: path.join(data, 'latest-time'), clock, steady, log });
-  closers.add(() => latest.close());
 
   const failed = (error: Error) => {
     log.fatal({ err: error }, 'the controller cannot use its store any more');
@@ -168,11 +169,22 @@ async function open(options: ControllerOptions, closers: Closers) {
   };
   const store = await openWholeStore({ data, etcd: options.etcd && { ...options.etcd, onLost: failed } });
   closers.add(() => store.close());
+  // With etcd, the files of the data directory are copies: others may have led meanwhile.
+  const shared = await openShared({ data, store, log });
+  closers.add(() => shared?.close());
+  const latest = new LatestTime({
+    file: path.join(data, 'latest-time'),
+    clock,
+    steady,
+    log,
+    copy: shared?.latestTime,
+  });
+  closers.add(() => latest.close());
   const view = new View(store, failed);
   await view.open();
   closers.add(() => view.close());
-  const authority = await Authority.open(data, clock);
-  const events = await EventLog.open(path.join(data, 'events.log'), { clock, log });
+  const authority = await Authority.open(data, clock, shared?.files);
+  const events = await EventLog.open(path.join(data, 'events.log'), { clock, log, copy: shared?.events });
   closers.add(() => events.close());
   const decisions = new Decisions(store, view);
   const audit = await AuditLog.open(path.join(data, 'audit.log'), {
@@ -181,6 +193,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     heads: auditHeads(store),
     late: (revision) => decisions.audited(revision),
     tell: auditTeller({ events, log }),
+    copy: shared?.audit,
+    begins: shared?.begins,
     ...options.audit,
   });
   const syslog = options.syslog && new SyslogExport({ ...options.syslog, clock, tell: auditTeller({ events, log }) });
@@ -189,6 +203,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   syslog?.add(audit.head === undefined ? [] : [audit.head]);
   closers.add(() => audit.close());
   await audit.recover(view.unaudited);
+  await shared?.begin(audit, auditTeller({ events, log }));
   const auditCheck = new SelfCheck(audit, { clock, tell: auditTeller({ events, log }) });
   closers.add(() => auditCheck.close());
   await events.recover(view.unaudited);
@@ -205,7 +220,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const { live, observed, places } = openNodes(view, clock, steady);
   let agents: AgentServer | undefined;
   const counters = new SavedCounters({
-    folder: path.join(data, 'counters'),
+    place: shared ? sharedCounters(shared.files) : counterFolder(path.join(data, 'counters')),
     view,
     live,
     log,
@@ -258,12 +273,15 @@ async function open(options: ControllerOptions, closers: Closers) {
         isValid: (owner) => byOwner(owner) !== undefined,
         holderOf: (owner) => byOwner(owner)?.name,
         log,
+        copy: shared?.sessions,
       }),
     clock,
     endClock: latest.now,
     log,
+    copies: shared?.files,
   });
   closers.add(() => people.close());
+  await shared?.keepFiles();
   const signInWays = await SignInWays.open({ file: signInFile, log, clock });
   people.askElsewhere(signInWays);
   const firstPassword = await (options.resetAdmin ? resetFirstUser : makeFirstUser)({

@@ -21,6 +21,8 @@ export interface LatestTimeOptions {
   /** Milliseconds of a clock that does not jump. */
   steady: () => number;
   log: Logger;
+  /** Keeps it for other controllers. */
+  copy?: ((content: string) => Promise<void>) | undefined;
 }
 
 export class LatestTime {
@@ -77,7 +79,9 @@ export class LatestTime {
       return;
     }
     try {
-      await replaceFile(this.#options.file, `${new Date(now).toISOString()}\n`);
+      const content = `${new Date(now).toISOString()}\n`;
+      await this.#options.copy?.(content);
+      await replaceFile(this.#options.file, content);
       this.#saved = now;
     } catch (error) {
       this.#options.log.warn({ err: error }, 'latest time not saved');

@@ -116,7 +116,7 @@ async function main(): Promise<void> {
 
 /** `mirrorplane store` is a part of this program, because it has the engines of the store. */
 async function store(): Promise<void> {
-  const { storeCommands } = await import('./store/backup/commands.ts');
+  const { storeCommands } = await import('./backup/commands.ts');
   await storeCommands().parseAsync(process.argv.slice(3), { from: 'user' });
 }
 

@@ -110,7 +110,7 @@ test('an authority that was replaced signs nothing any more', async (t) => {
   await authority.rotate();
   await run(file, heads, 4, 6);
   assert.equal(verdictOf(folder, heads.line, ['next-ca.crt', 'ca.crt']).fault, undefined);
-  authority.drop();
+  await authority.drop();
   await run(file, heads, 7, 9);
   const both = ['ca.crt', 'former-ca.crt'];
   assert.equal(verdictOf(folder, heads.line, both).fault, undefined);

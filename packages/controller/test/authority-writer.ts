@@ -7,5 +7,5 @@ for (;;) {
     await authority.rotate();
   }
   console.log(authority.fingerprint);
-  authority.drop();
+  await authority.drop();
 }

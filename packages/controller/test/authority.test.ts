@@ -34,7 +34,7 @@ test('of two rotations at once, one is refused, and nothing is dropped before th
   const authority = await Authority.open(data, Date.now);
   const first = authority.rotate();
   assert.ok(authority.isRotating);
-  assert.throws(() => authority.drop(), /not being rotated/);
+  await assert.rejects(authority.drop(), /not being rotated/);
   await assert.rejects(authority.rotate(), /being rotated/);
   await first;
   const trusted = authority.trusted.map(({ fingerprint }) => fingerprint);
@@ -58,11 +58,11 @@ test('while the authority is rotated, both are trusted, the new one signs agents
   const asked = await authority.serverCertificate([], authority.fingerprint);
   assert.ok(isOf(new X509Certificate(asked.certificate), authority.pem));
   await assert.rejects(authority.rotate(), /being rotated/);
-  authority.drop();
+  await authority.drop();
   assert.equal(authority.trustedPem, authority.pem);
   assert.ok(isOf(new X509Certificate((await authority.serverCertificate([])).certificate), authority.pem));
   assert.equal(authority.formerPem, before);
-  assert.throws(() => authority.drop(), /not being rotated/);
+  await assert.rejects(authority.drop(), /not being rotated/);
   assert.equal(changes, 2);
   assert.deepEqual(readdirSync(folder).sort(), ['ca.crt', 'ca.key', 'former-ca.crt']);
 });

@@ -137,7 +137,7 @@ test('a value that is no count ends the connection', options, async (t) => {
 
 test('a count beyond 2^53, as a fast link has after some days, is taken', () => {
   const totals = new CounterTotals();
-  const judge = { fits: () => true, owns: () => true as const, seconds: () => 1e8 };
+  const judge = { fits: () => true, owns: () => true as const, mayBring: () => false, seconds: () => 1e8 };
   totals.take(report({ packets: 2 ** 50, bytes: 2 ** 56 }, { uid: 'u' }), judge);
   assert.equal(totals.take(report({ packets: 2 ** 50 + 1, bytes: 2 ** 56 + 1024 }, { uid: 'u' }), judge).size, 0);
   assert.deepEqual(totals.sums()?.captures[0]?.counts.matched, { packets: 2 ** 50 + 1, bytes: 2 ** 56 + 1024 });

@@ -25,7 +25,7 @@ import { type Change, changes, IDS, underlayOf, World, WorldView } from './inven
 const NODES = ['node-1', 'node-2', 'node-3'];
 const POLICIES = ['p-1', 'p-2'];
 const AT = '2026-01-01T00:00:00.000Z';
-const ALL_BELIEVED: CounterJudge = { fits: () => true, owns: () => true, seconds: () => 1000 };
+const ALL_BELIEVED: CounterJudge = { fits: () => true, owns: () => true, seconds: () => 1000, mayBring: () => false };
 
 const node = fc.constantFrom(...NODES);
 const name = fc.constantFrom(...POLICIES);

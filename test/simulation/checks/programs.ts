@@ -1,6 +1,6 @@
 /** What agents are told and what they confirm: revisions grow, and what is confirmed is in force. */
 import type { DatapathState } from '@mirrorplane/agent/testing/control';
-import type { NodeProgram, ProgramDifference } from '@mirrorplane/contract';
+import { emptyProgram, type NodeProgram, type ProgramDifference, UNPLANNED_REVISION } from '@mirrorplane/contract';
 import { programDigest } from '@mirrorplane/contract/program-digest';
 import type { Host } from '../world/host.ts';
 import type { Wiretap } from '../world/network.ts';
@@ -33,9 +33,11 @@ export class ProgramWatch implements Wiretap {
     this.#world = world;
   }
 
-  /** The host has another disk: what it has confirmed counts no more. */
+  /** The host has another disk, or was dismissed: what it has confirmed counts no more. */
   forget(host: Host): void {
-    this.#of(host.name).confirmed = 0;
+    const told = this.#of(host.name);
+    told.confirmed = 0;
+    told.signatures.clear();
   }
 
   received(from: string, to: string, text: string): void {
@@ -70,7 +72,8 @@ export class ProgramWatch implements Wiretap {
 
   /** What a difference makes of the program that it names, put together without the code of the product. */
   #whole(to: string, { base, result, own, parts, gone }: ProgramDifference): NodeProgram {
-    const before = this.#of(to).programs.get(`${base.revision} ${base.digest}`);
+    const isOwn = base.revision === UNPLANNED_REVISION;
+    const before = isOwn ? emptyProgram(to, 0) : this.#of(to).programs.get(`${base.revision} ${base.digest}`);
     if (!before) {
       throw new Violation(`${to} is told a difference to revision ${base.revision}, which it was not told`);
     }
@@ -108,16 +111,21 @@ export class ProgramWatch implements Wiretap {
       throw new Violation(`${to} is told two programs with revision ${revision}`);
     }
     told.texts.set(key, text);
-    told.signatures.set(revision, signatureOf(program));
-    if (revision < told.confirmed) {
+    if (revision !== UNPLANNED_REVISION) {
+      told.signatures.set(revision, signatureOf(program));
+    }
+    if (revision < told.confirmed && revision !== UNPLANNED_REVISION) {
       throw new Violation(`${to} is told revision ${revision} after it has confirmed ${told.confirmed}`);
     }
   }
 
   #confirms(host: Host, revision: number): void {
     const told = this.#of(host.name);
-    if (revision === 0 || !told.signatures.has(revision)) {
-      return; // nothing, or the empty program that an agent makes when it is dismissed
+    if (revision === UNPLANNED_REVISION) {
+      this.forget(host); // It was dismissed.
+    }
+    if (!told.signatures.has(revision)) {
+      return;
     }
     if (this.newestOf(host) < revision) {
       throw new Violation(`${host.name} confirms revision ${revision}, and its kernel runs something else`);

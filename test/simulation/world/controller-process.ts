@@ -7,6 +7,7 @@ import {
   AgentSessions,
   CERTIFICATE_URN,
   CurrentInventory,
+  counterFolder,
   Decisions,
   KeptStatuses,
   NODE_URN,
@@ -44,10 +45,14 @@ const AUTHORITY = {
 const FAR = new Date(Date.UTC(2100, 0));
 
 /** Parts that only record. */
-function silentParts() {
+function silentParts(log: SimulatedLog) {
   const nothing = async () => {};
   return {
-    observer: { connected() {}, disconnected() {}, rejected() {}, reported() {}, countersRefused() {} },
+    observer: {
+      ...{ connected() {}, disconnected() {}, rejected() {}, reported() {} },
+      // All agents are honest.
+      countersRefused: (node: string, why: string) => log.error({ node, why }, 'an honest agent is accused'),
+    },
     agentEvents: { take: async (_node: string, { events }: { events: { seq: number }[] }) => events.at(-1)?.seq ?? 0 },
     events: { note: nothing, noteDecision: nothing, forget() {}, newestFirst: () => [], append: nothing },
     audit: { requireWritable() {}, append: nothing },
@@ -70,7 +75,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const { live, observed, places } = openNodes(view, clock, () => performance.now());
   let agents: AgentSessions | undefined;
   const counters = new SavedCounters({
-    ...{ folder: '/controller/counters', view, live, log: logger },
+    ...{ place: counterFolder('/controller/counters'), view, live, log: logger },
     saved: (node, reading) => agents?.countersSaved(node, reading),
   });
   await counters.open();
@@ -78,7 +83,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const planning = new Planning({ view, live, decisions, inventory: observed, log: logger });
   const statuses = new KeptStatuses({ view, live, planning, inventory });
   const services = {
-    ...silentParts(),
+    ...silentParts(log),
     ...{ view, live, decisions, planning, inventory, statuses, log: logger, clock },
     nodeParts: new NodeParts((node) => planning.planned?.programs.get(node)),
     dismiss: (node: string) => agents?.dismiss(node),

@@ -20,8 +20,9 @@ import { asSigned } from './signed-files.ts';
 const RECOVER_LINES = 4096;
 /** Milliseconds after which lines are signed at the latest. */
 const SIGN_AFTER_MS = 60_000;
-/** Milliseconds between two tries to write, while the disk refuses. */
+/** Milliseconds between two tries to write, while the disk refuses, and while the copy does. */
 const RETRY_MS = 5000;
+const COPY_RETRY_MS = 250;
 /** Milliseconds between two searches for files that are too old. */
 const REMOVE_EVERY_MS = 60 * 60 * 1000;
 
@@ -31,11 +32,21 @@ export interface Heads {
   write(line: string): Promise<void>;
 }
 
+/** Takes lines before they are in the files, so that other controllers have them. */
+export interface AuditCopy {
+  /** @throws Error if it is not known that it has them. The next lines take their place then */
+  append(lines: readonly { number: number; line: string }[]): Promise<void>;
+}
+
 export interface AuditOptions extends Partial<Retention> {
   /** Milliseconds since 1970. */
   clock: () => number;
   signer: Signer;
   heads: Heads;
+  /** Has the lines first. The files follow it then: they need not be on the disk. */
+  copy?: AuditCopy | undefined;
+  /** Number of the oldest line that this controller has had, where others had older ones. */
+  begins?: number | undefined;
   /** Milliseconds after which lines are signed at the latest. Default `SIGN_AFTER_MS` */
   signAfterMs?: number;
   /** The entry of a decision is written after all, though its caller was told that it is not. */
@@ -44,6 +55,9 @@ export interface AuditOptions extends Partial<Retention> {
   tell?: (message: string) => void;
 }
 
+/** Options with their defaults. */
+type Known = Required<Omit<AuditOptions, 'copy' | 'begins'>> & Pick<AuditOptions, 'copy' | 'begins'>;
+
 /** An entry that waits to be written. */
 interface Waiting {
   entry: Omit<AuditEntry, 'seq' | 'prev'>;
@@ -51,27 +65,31 @@ interface Waiting {
 }
 
 export class AuditLog {
-  readonly #options: Required<AuditOptions>;
+  readonly #options: Known;
   readonly #files: AuditFiles;
   readonly #serial = new Serial();
   readonly #heads = new Serial();
   readonly #listeners = new Set<(lines: readonly string[]) => void>();
   readonly #sweep: NodeJS.Timeout;
-  readonly #failure = new Failure();
+  readonly #failure: Failure;
   #waiting: Waiting[] = [];
   #end: ChainEnd;
   #head: string | undefined;
+  /** Lines that the copy has, and the files have not: the disk has refused. */
+  #behind: readonly string[] = [];
   #authority = '';
   #signing: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
   /** When the file that is written began, milliseconds since 1970. */
   #fileBegan: number;
 
-  private constructor(options: Required<AuditOptions>, files: AuditFiles, end: ChainEnd, fileBegan: number) {
+  private constructor(options: Known, files: AuditFiles, end: ChainEnd, fileBegan: number) {
     this.#options = options;
     this.#files = files;
     this.#end = end;
     this.#fileBegan = fileBegan;
+    // Etcd is away now and then, while disks that refuse are a fault.
+    this.#failure = new Failure(options.copy !== undefined);
     this.#sweep = setInterval(() => void this.#serial.run(() => this.#tidy()).catch(() => undefined), REMOVE_EVERY_MS);
     this.#sweep.unref();
   }
@@ -81,7 +99,7 @@ export class AuditLog {
    * chain gets one.
    */
   static async open(path: string, given: AuditOptions): Promise<AuditLog> {
-    const options: Required<AuditOptions> = {
+    const options: Known = {
       keepBytes: KEEP_BYTES,
       keepMs: Number.POSITIVE_INFINITY,
       fileBytes: FILE_BYTES,
@@ -90,7 +108,7 @@ export class AuditLog {
       tell: () => undefined,
       ...given,
     };
-    const { files, torn } = await AuditFiles.open(path);
+    const { files, torn } = await AuditFiles.open(path, options.copy === undefined);
     const head = await options.heads.read();
     const { end, lost, replaced } = await findEnd(() => files.list(), head, auditKeys(options.signer.pem));
     const began = (await firstLineOf(path))?.at ?? options.clock();
@@ -100,6 +118,7 @@ export class AuditLog {
     const unchained = isNew ? await sealsOf(files.list()) : [];
     await log.#sign({
       reason: isNew ? 'begin' : 'start',
+      ...(options.begins !== undefined && options.begins > end.first && { first: options.begins }),
       ...(end.unsigned > 0 && { unsigned: end.unsigned }),
       ...(torn > 0 && { torn }),
       ...(lost && { lost }),
@@ -249,7 +268,8 @@ export class AuditLog {
       this.#options.tell(`the audit log cannot be written: ${(error as Error).message}`);
     }
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => void this.#serial.run(() => this.#flush()), RETRY_MS).unref();
+    const pause = this.#options.copy === undefined ? RETRY_MS : COPY_RETRY_MS;
+    this.#retry = setTimeout(() => void this.#serial.run(() => this.#flush()), pause).unref();
   }
 
   async #write(entries: readonly Omit<AuditEntry, 'seq' | 'prev'>[]): Promise<void> {
@@ -276,10 +296,28 @@ export class AuditLog {
   }
 
   async #put(lines: readonly string[], end: ChainEnd): Promise<void> {
-    await this.#files.append(lines);
+    await this.#catchUp();
+    const { copy } = this.#options;
+    if (copy === undefined) {
+      await this.#files.append(lines);
+    } else {
+      const first = end.seq - lines.length + 1;
+      await copy.append(lines.map((line, index) => ({ number: first + index, line })));
+      // The lines are acknowledged now, whatever the disk says. The next ones wait for it.
+      this.#behind = lines;
+      await this.#catchUp().catch((error: unknown) => this.#failed(error, []));
+    }
     this.#end = end;
     for (const listener of this.#listeners) {
       listener(lines);
+    }
+  }
+
+  /** Writes lines that only the copy has. @throws Error of the file system */
+  async #catchUp(): Promise<void> {
+    if (this.#behind.length > 0) {
+      await this.#files.append(this.#behind);
+      this.#behind = [];
     }
   }
 

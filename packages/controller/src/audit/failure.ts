@@ -7,7 +7,8 @@ type Entry = Omit<AuditEntry, 'seq' | 'prev'>;
 const MOST_OWED = 256;
 
 export class Failure {
-  /** Entries of decisions that the store has committed. */
+  /** True: all entries are kept. False: only those of decisions that the store has committed. */
+  readonly #keepsAll: boolean;
   #owed: Entry[] = [];
   /** Entries that nobody tries again: their callers were told. */
   #lost = 0;
@@ -16,6 +17,10 @@ export class Failure {
   reason: string | undefined;
   /** Entries that could not be written since the start. */
   count = 0;
+
+  constructor(keepsAll: boolean) {
+    this.#keepsAll = keepsAll;
+  }
 
   /** Whether the next write has to say that there was a failure. */
   get isTold(): boolean {
@@ -29,7 +34,7 @@ export class Failure {
     this.reason = code ?? message;
     this.count += entries.length;
     for (const entry of entries) {
-      if (entry.outcome === 'done' && entry.revision !== undefined && this.#owed.length < MOST_OWED) {
+      if ((this.#keepsAll || isDecision(entry)) && this.#owed.length < MOST_OWED) {
         this.#owed.push(entry);
       } else {
         this.#lost++;
@@ -58,7 +63,7 @@ export class Failure {
 
   /** All that was owed is written. */
   over(late: (revision: number) => void): void {
-    for (const { revision } of this.#owed) {
+    for (const { revision } of this.#owed.filter(isDecision)) {
       late(revision!);
     }
     this.#owed = [];
@@ -66,3 +71,5 @@ export class Failure {
     this.reason = undefined;
   }
 }
+
+const isDecision = ({ outcome, revision }: Entry) => outcome === 'done' && revision !== undefined;

@@ -21,13 +21,16 @@ export interface LogFile {
 
 export class AuditFiles {
   readonly path: string;
+  /** Whether a line has to be on the disk when it is written. False: another place has it. */
+  readonly #isSynced: boolean;
   #file: FileHandle;
   #size: number;
   /** A line that a failed write has left half done could not be removed yet. */
   #isTorn = false;
 
-  private constructor(path: string, file: FileHandle, size: number) {
+  private constructor(path: string, file: FileHandle, size: number, isSynced: boolean) {
     this.path = path;
+    this.#isSynced = isSynced;
     this.#file = file;
     this.#size = size;
   }
@@ -35,9 +38,10 @@ export class AuditFiles {
   /**
    * Opens the log for appending. A last line that a crash has cut short is removed: it was never
    * acknowledged.
+   * @param isSynced false: lines need not be on the disk when `append` resolves
    * @returns the files, and the number of bytes that were removed
    */
-  static async open(path: string): Promise<{ files: AuditFiles; torn: number }> {
+  static async open(path: string, isSynced = true): Promise<{ files: AuditFiles; torn: number }> {
     const file = await openFile(path);
     syncFolder(dirname(path));
     const { size } = await file.stat();
@@ -46,7 +50,7 @@ export class AuditFiles {
       await file.truncate(whole);
       await file.datasync();
     }
-    return { files: new AuditFiles(path, file, whole), torn: size - whole };
+    return { files: new AuditFiles(path, file, whole, isSynced), torn: size - whole };
   }
 
   /** Bytes of the file that is written. */
@@ -63,7 +67,9 @@ export class AuditFiles {
     const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(''));
     try {
       await this.#file.appendFile(bytes);
-      await this.#file.datasync();
+      if (this.#isSynced) {
+        await this.#file.datasync();
+      }
     } catch (error) {
       this.#isTorn = true;
       await this.#removeTorn().catch(() => undefined);
@@ -102,6 +108,7 @@ export class AuditFiles {
     this.#file = await openFile(this.path);
     this.#size = 0;
     syncFolder(dirname(this.path));
+    await full.datasync();
     await full.close();
   }
 
@@ -114,6 +121,9 @@ export class AuditFiles {
   }
 
   async close(): Promise<void> {
+    if (!this.#isSynced) {
+      await this.#file.datasync();
+    }
     await this.#file.close();
   }
 

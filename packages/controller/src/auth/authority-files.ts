@@ -6,19 +6,23 @@
  *   can still be verified.
  *
  * Each step is one rename, so a controller that is killed at any moment finds the state before a
- * step or after it.
+ * step or after it. With etcd, a step is first one write to it, and a start makes these files again
+ * by what is there.
  */
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { replaceFileSync, syncFolder } from '@mirrorplane/base';
+import type { FileCopies } from '../store/file-copies.ts';
 import type { KeyPair } from './issuer.ts';
 
 export class AuthorityFiles {
   readonly #folder: string;
+  readonly #copies: FileCopies | undefined;
 
-  /** @param folder the data folder */
-  constructor(folder: string) {
+  /** @param folder the data folder @param copies has each step first */
+  constructor(folder: string, copies?: FileCopies) {
     this.#folder = folder;
+    this.#copies = copies;
   }
 
   /** The authority that all agents know. Undefined: there is none yet. */
@@ -48,20 +52,29 @@ export class AuthorityFiles {
   }
 
   /** Writes the first authority. */
-  writeCurrent(pair: KeyPair): void {
-    this.#write('ca', pair);
+  async writeCurrent(pair: KeyPair): Promise<void> {
+    await this.#write('ca', pair);
   }
 
   /** Writes the authority that takes the place of the current one: the rotation begins. */
-  writeNext(pair: KeyPair): void {
-    this.#write('next-ca', pair);
+  async writeNext(pair: KeyPair): Promise<void> {
+    await this.#write('next-ca', pair);
   }
 
   /** Drops the current authority: the rotation ends. Its key is lost. */
-  drop(): void {
+  async drop(): Promise<void> {
     const { certificate } = this.current!;
-    if (!this.former.includes(certificate)) {
-      replaceFileSync(this.#path('former-ca.crt'), this.former + certificate, { mode: 0o644 });
+    const next = this.next!;
+    const former = this.former.includes(certificate) ? this.former : this.former + certificate;
+    await this.#copies?.write({
+      'former-ca.crt': former,
+      'ca.key': next.key,
+      'ca.crt': next.certificate,
+      'next-ca.key': undefined,
+      'next-ca.crt': undefined,
+    });
+    if (this.former !== former) {
+      replaceFileSync(this.#path('former-ca.crt'), former, { mode: 0o644 });
     }
     this.#rename('next-ca.key', 'ca.key');
     this.#rename('next-ca.crt', 'ca.crt');
@@ -76,7 +89,8 @@ export class AuthorityFiles {
   }
 
   /** The certificate is written last, so that it never exists without its key. */
-  #write(name: 'ca' | 'next-ca', { certificate, key }: KeyPair): void {
+  async #write(name: 'ca' | 'next-ca', { certificate, key }: KeyPair): Promise<void> {
+    await this.#copies?.write({ [`${name}.key`]: key, [`${name}.crt`]: certificate });
     replaceFileSync(this.#path(`${name}.key`), key);
     replaceFileSync(this.#path(`${name}.crt`), certificate);
   }

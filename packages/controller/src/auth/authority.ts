@@ -8,6 +8,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { CONTROLLER_NAME } from '@mirrorplane/contract';
 import * as x509 from '@peculiar/x509';
+import type { FileCopies } from '../store/file-copies.ts';
 import { requestedKey } from './agent-request.ts';
 import { AuthorityFiles } from './authority-files.ts';
 import { createAuthority, Issuer, keyPem, newKeys } from './issuer.ts';
@@ -75,6 +76,8 @@ export class Authority {
   #next: Issuer | undefined;
   /** A new one is being made. */
   #isMaking = false;
+  /** The old one is being dropped. */
+  #isDropping = false;
   #serverEndsAt: number | undefined;
 
   private constructor(files: AuthorityFiles, current: Issuer, next: Issuer | undefined, clock: () => number) {
@@ -87,12 +90,13 @@ export class Authority {
   /**
    * Reads the authority, or makes it. A rotation that was under way goes on.
    * @param clock milliseconds since 1970
+   * @param copies has the files first, for other controllers
    */
-  static async open(dataDir: string, clock: () => number): Promise<Authority> {
-    const files = new AuthorityFiles(dataDir);
+  static async open(dataDir: string, clock: () => number, copies?: FileCopies): Promise<Authority> {
+    const files = new AuthorityFiles(dataDir, copies);
     files.repair();
     if (files.current === undefined) {
-      files.writeCurrent(await createAuthority(clock()));
+      await files.writeCurrent(await createAuthority(clock()));
     }
     const next = files.next && (await Issuer.read(files.next));
     return new Authority(files, await Issuer.read(files.current!), next, clock);
@@ -161,7 +165,7 @@ export class Authority {
     try {
       const made = await createAuthority(this.#clock());
       const next = await Issuer.read(made);
-      this.#files.writeNext(made);
+      await this.#files.writeNext(made);
       this.#next = next;
     } finally {
       this.#isMaking = false;
@@ -170,12 +174,18 @@ export class Authority {
   }
 
   /** Ends a rotation: drops the old authority. @throws Error if none is under way */
-  drop(): void {
-    if (!this.#next) {
+  async drop(): Promise<void> {
+    const next = this.#next;
+    if (!next || this.#isDropping) {
       throw new Error('the authority is not being rotated');
     }
-    this.#files.drop();
-    this.#current = this.#next;
+    this.#isDropping = true;
+    try {
+      await this.#files.drop();
+    } finally {
+      this.#isDropping = false;
+    }
+    this.#current = next;
     this.#next = undefined;
     this.#tell();
   }

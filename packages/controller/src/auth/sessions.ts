@@ -46,6 +46,8 @@ export interface SessionsOptions {
   /** Who has a share of the sessions: the user, also of a token. Undefined: not valid. */
   holderOf: (owner: Owner) => string | undefined;
   log: Logger;
+  /** Keeps them for other controllers. */
+  copy?: ((sessions: readonly Session[]) => Promise<void>) | undefined;
 }
 
 export class Sessions {
@@ -188,9 +190,12 @@ export class Sessions {
 
   async #save(): Promise<void> {
     this.#changed = false;
+    const sessions = [...this.#sessions.values()];
     try {
-      await replaceFile(this.#options.file, JSON.stringify([...this.#sessions.values()]));
+      await replaceFile(this.#options.file, JSON.stringify(sessions));
+      await this.#options.copy?.(sessions);
     } catch (error) {
+      this.#changed = true;
       this.#options.log.warn({ err: error }, 'sessions not saved');
     }
   }

@@ -10,20 +10,23 @@ import { type Line, parseLine, readLines, textOf } from './lines.ts';
 
 export class EventFile {
   readonly path: string;
+  /** Whether an event has to be on the disk when it is appended. False: another place has it. */
+  readonly #isSynced: boolean;
   #file: FileHandle;
   #events = 0;
   #bytes = 0;
   /** The last line may have no end. */
   #torn = false;
 
-  private constructor(filePath: string, file: FileHandle) {
+  private constructor(filePath: string, file: FileHandle, isSynced: boolean) {
     this.path = filePath;
+    this.#isSynced = isSynced;
     this.#file = file;
   }
 
-  /** Opens the file, or makes it. */
-  static async open(filePath: string): Promise<EventFile> {
-    const file = new EventFile(filePath, await openForAppending(filePath));
+  /** Opens the file, or makes it. @param isSynced false: events need not be on the disk */
+  static async open(filePath: string, isSynced = true): Promise<EventFile> {
+    const file = new EventFile(filePath, await openForAppending(filePath), isSynced);
     syncFolder(path.dirname(filePath));
     return file;
   }
@@ -63,7 +66,9 @@ export class EventFile {
     const text = texts.join('');
     try {
       await this.#file.appendFile((this.#torn ? '\n' : '') + text);
-      await this.#file.datasync();
+      if (this.#isSynced) {
+        await this.#file.datasync();
+      }
     } catch (error) {
       this.#torn = true;
       throw error;

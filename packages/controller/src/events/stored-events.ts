@@ -13,8 +13,21 @@ export interface Waiting extends Omit<Line, 'event'> {
   draft: EventDraft & { at: string };
 }
 
+/** Takes events before they are in the file, so that other controllers have them. */
+export interface EventCopy {
+  /** @throws Error if it is not known that it has them. The next ones take their place then */
+  append(lines: readonly { number: number; line: string }[]): Promise<void>;
+  /**
+   * Leaves only these lines.
+   * @param told lines of what was told of events that are no longer there
+   */
+  rewrite(kept: readonly { number: number; line: string }[], told: string): Promise<void>;
+}
+
 export interface StoredEventsOptions {
   log: Logger;
+  /** Has events first. The file follows it then: it need not be on the disk. */
+  copy?: EventCopy | undefined;
   /** The most stored events. Default `MAX_EVENTS`. */
   limit?: number;
   /** The most bytes of stored events. Default `MAX_LOG_BYTES`. */
@@ -30,6 +43,7 @@ const RETRY_MS = 1000;
 
 export class StoredEvents {
   readonly #log: Logger;
+  readonly #copy: EventCopy | undefined;
   readonly #limit: number;
   readonly #maxBytes: number;
   readonly #file: EventFile;
@@ -45,9 +59,13 @@ export class StoredEvents {
   /** Counts of events written since the start. */
   readonly totals = new EventTotals();
 
-  private constructor(file: EventFile, { log, limit = MAX_EVENTS, maxBytes = MAX_LOG_BYTES }: StoredEventsOptions) {
+  private constructor(
+    file: EventFile,
+    { log, copy, limit = MAX_EVENTS, maxBytes = MAX_LOG_BYTES }: StoredEventsOptions,
+  ) {
     this.#file = file;
     this.#log = log;
+    this.#copy = copy;
     this.#limit = limit;
     this.#maxBytes = maxBytes;
     this.#kept = new KeptEvents({ limit, maxBytes });
@@ -58,7 +76,7 @@ export class StoredEvents {
    * ignored.
    */
   static async open(filePath: string, options: StoredEventsOptions): Promise<StoredEvents> {
-    const events = new StoredEvents(await EventFile.open(filePath), options);
+    const events = new StoredEvents(await EventFile.open(filePath, options.copy === undefined), options);
     await events.#read();
     return events;
   }
@@ -115,7 +133,7 @@ export class StoredEvents {
     }));
     const texts = lines.map((line) => textOf([line]));
     try {
-      await this.#file.append(texts);
+      await this.#put(lines, texts);
     } catch (error) {
       this.#failed(waiting, error as Error);
       throw error;
@@ -134,6 +152,18 @@ export class StoredEvents {
     }
   }
 
+  async #put(lines: readonly { event: Event }[], texts: readonly string[]): Promise<void> {
+    if (this.#copy === undefined) {
+      await this.#file.append(texts);
+      return;
+    }
+    await this.#copy.append(texts.map((text, index) => ({ number: lines[index]!.event.id, line: text.trimEnd() })));
+    // The next start writes the file again by the copy.
+    await this.#file
+      .append(texts)
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'events are not in the file'));
+  }
+
   /** Events that could not be written wait for the next attempt. */
   #failed(waiting: readonly Waiting[], error: Error): void {
     this.#waiting = [...waiting, ...this.#waiting].slice(-this.#limit);
@@ -146,8 +176,10 @@ export class StoredEvents {
 
   /** Removes old events from the file. */
   async #rewrite(): Promise<void> {
-    const events = [...this.#kept.since(0)].map((event): Line => ({ event }));
+    const events = [...this.#kept.since(0)].map((event) => ({ event }));
     try {
+      const kept = events.map((line) => ({ number: line.event.id, line: JSON.stringify(line) }));
+      await this.#copy?.rewrite(kept, textOf([{ last: this.#last }, ...this.told.lines()]));
       await this.#file.replace([{ last: this.#last }, ...this.told.lines(), ...events]);
     } catch (error) {
       // It is tried again when as many events have come once more.

@@ -109,7 +109,7 @@ export const authorityRoutes: Route[] = [
       const body = await step(call, async () => {
         const before = statusOf(call.services);
         refuseLeft(before, call.query.force === 'true');
-        authority.drop();
+        await authority.drop();
         const dropped = before.rotation!.fingerprint;
         const ops = () => deleteTokens(view, ({ record }) => (record.fingerprint ?? dropped) === dropped);
         await decisions.decide(() => ({ ops: ops(), result: () => undefined }));

@@ -5,9 +5,11 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { replaceFileSync, syncFolder } from '@mirrorplane/base';
+import type { Logger } from '@mirrorplane/daemon';
 import { CONTROLLER_ACTOR } from '../audit/actors.ts';
 import type { AuditLog } from '../audit/audit.ts';
 import type { Decisions } from '../store/decisions.ts';
+import type { FileCopies } from '../store/file-copies.ts';
 import type { UserRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { hashPassword } from './argon2.ts';
@@ -17,19 +19,27 @@ import { newStamp, withNewStamp } from './records.ts';
 /** Name of the first user. */
 export const FIRST_USER = 'admin';
 
+const NAME = 'first-password';
+
 export class FirstPassword {
   readonly #data: string;
+  readonly #log: Logger;
+  readonly #copies: FileCopies | undefined;
 
-  constructor(data: string) {
+  /** @param copies has the password first, for other controllers */
+  constructor(data: string, log: Logger, copies?: FileCopies) {
     this.#data = data;
+    this.#log = log;
+    this.#copies = copies;
   }
 
   get file(): string {
-    return path.join(this.#data, 'first-password');
+    return path.join(this.#data, NAME);
   }
 
   /** Keeps the password, readable by the owner of the folder alone. */
-  keep(password: string): void {
+  async keep(password: string): Promise<void> {
+    await this.#copies?.write({ [NAME]: `${password}\n` });
     replaceFileSync(this.file, `${password}\n`);
   }
 
@@ -38,6 +48,9 @@ export class FirstPassword {
     if (user === FIRST_USER) {
       rmSync(this.file, { force: true });
       syncFolder(this.#data);
+      this.#copies
+        ?.write({ [NAME]: undefined })
+        .catch((error: unknown) => this.#log.warn({ err: error }, 'the first password is still in the store'));
     }
   }
 }
@@ -74,7 +87,7 @@ async function giveFirstPassword(parts: Parts, action: 'create' | 'password'): P
   const password = newPassword();
   const passwordHash = await hashPassword(password);
   // Before the user: a controller that is killed in between makes another password at its next start.
-  firstPassword.keep(password);
+  await firstPassword.keep(password);
   const time = new Date(clock()).toISOString();
   const entry = { ...CONTROLLER_ACTOR, time, action, resource: `users/${FIRST_USER}` } as const;
   const revision = await decisions.decide(() => {

@@ -3,6 +3,7 @@ import type { Logger } from '@mirrorplane/daemon';
 import type { Sessions } from '../auth/sessions.ts';
 import type { ProvenPerson } from '../sso/proven-person.ts';
 import type { Decisions } from '../store/decisions.ts';
+import type { FileCopies } from '../store/file-copies.ts';
 import type { View } from '../store/view.ts';
 import { Attempts } from './attempts.ts';
 import { Credentials } from './credentials.ts';
@@ -31,6 +32,8 @@ export interface PeopleOptions {
   /** The same for what ends: it never goes back. */
   endClock: () => number;
   log: Logger;
+  /** Keeps the first password for other controllers. */
+  copies?: FileCopies | undefined;
 }
 
 /** Systems that know people by their passwords. */
@@ -63,12 +66,12 @@ export class People {
   readonly #sweep: NodeJS.Timeout;
   #elsewhere: Elsewhere | undefined;
 
-  constructor({ data, view, decisions, files, endLooks, sessions, clock, endClock, log }: PeopleOptions) {
+  constructor({ data, view, decisions, files, endLooks, sessions, clock, endClock, log, copies }: PeopleOptions) {
     this.credentials = new Credentials({ view, files, clock: endClock });
     this.sessions = sessions(this.credentials);
     this.files = files;
     this.uses = new TokenUses({ view, decisions, clock, log });
-    this.firstPassword = new FirstPassword(data);
+    this.firstPassword = new FirstPassword(data, log, copies);
     this.totpBegins = new TotpBegins(clock);
     this.devices = new DeviceLogins(clock);
     this.view = view;

@@ -25,6 +25,12 @@ export interface CounterJudge {
    * policy was made.
    */
   seconds: (policy: string, before: boolean) => number;
+  /**
+   * Whether the node may have counted for this policy under an earlier record, which nobody
+   * remembers: it has not told all its counters yet, and the policy is the older one. Such counts
+   * are not taken, and no fault until they grow.
+   */
+  mayBring: (policy: string) => boolean;
 }
 
 /** Refused counts: the number of each kind, and one example. */

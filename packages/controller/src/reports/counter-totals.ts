@@ -84,6 +84,7 @@ export class CounterTotals {
         fits: (one) => judge.fits(kind, one),
         owns: (one) => judge.owns(kind, one),
         seconds: judge.seconds,
+        mayBring: judge.mayBring,
       };
     const newEpoch = this.#epoch !== undefined && this.#epoch !== report.epoch;
     const { base, last } = this.#unknownErspan;

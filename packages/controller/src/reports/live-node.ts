@@ -42,6 +42,8 @@ export interface KeptNode extends Said {
   former: Set<string>;
   /** The agent was away, and has not sent a complete counter report since. */
   unseen: boolean;
+  /** No complete counter report has come since the record was made, or the controller started. */
+  isFirst: boolean;
   /** Time of the agent's last message before the current connection, milliseconds since 1970. */
   heardBefore?: number | undefined;
   appliedRevision?: number | undefined;
@@ -116,6 +118,7 @@ export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
     devices: [],
     copying: [],
     unseen: false,
+    isFirst: true,
     revoked: false,
     seen: byId(),
     running: byId(),

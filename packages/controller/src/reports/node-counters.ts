@@ -49,7 +49,9 @@ export class NodeCounters {
       node.grown.add(readAt, node.counters.takeGrown(), this.pace.everyMs + SPARE_MS);
     }
     // A report in several messages is complete when the reading arrives.
-    node.unseen &&= reading === undefined || !isPlanned;
+    const isPart = reading === undefined || !isPlanned;
+    node.unseen &&= isPart;
+    node.isFirst &&= isPart;
     node.completeAt = reading || node.completeAt === undefined ? now : node.completeAt;
     return refused;
   }

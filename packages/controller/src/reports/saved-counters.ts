@@ -1,11 +1,9 @@
-/** Saves the counter totals of nodes on disk every ten seconds and at the end. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { replaceFile, Serial, syncFolder } from '@mirrorplane/base';
+/** Saves the counter totals of nodes every ten seconds and at the end. */
+import { Serial } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { View } from '../store/view.ts';
+import type { CounterPlace } from './counter-places.ts';
 import type { SavedTotals } from './counter-totals.ts';
 import type { LiveNodes } from './live-nodes.ts';
 
@@ -15,11 +13,11 @@ export const SAVE_INTERVAL_MS = 10_000;
 export const LATELY_MS = 5000;
 
 interface Parts {
-  folder: string;
+  place: CounterPlace;
   view: View;
   live: LiveNodes;
   log: Logger;
-  /** Called after totals of a node that include this reading are on disk. */
+  /** Called after totals of a node that include this reading are in their place. */
   saved: (node: string, reading: CounterReading) => void;
 }
 
@@ -40,22 +38,20 @@ export class SavedCounters {
 
   /** Restores saved totals into the live nodes, and saves from now on. */
   async open(): Promise<void> {
-    const { folder, view, live, log } = this.#parts;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    for (const file of readdirSync(folder)) {
-      const name = file.endsWith('.json') ? file.slice(0, -5) : undefined;
-      const node = name === undefined ? undefined : live.get(name);
+    const { place, view, live, log } = this.#parts;
+    for await (const { name, text } of place.read()) {
+      const node = live.get(name);
       if (!node) {
-        await rm(path.join(folder, file), { force: true });
+        await place.remove(name);
         continue;
       }
       try {
-        const saved = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as SavedFile;
+        const saved = JSON.parse(text) as SavedFile;
         if (saved.uid === view.get('nodes', node.name)?.value.uid) {
           live.counters.restore(node.name, saved.totals, saved.countersAt);
         }
       } catch (error) {
-        log.warn({ file, err: error }, 'saved counters not read');
+        log.warn({ node: name, err: error }, 'saved counters not read');
       }
     }
     this.#timers = [
@@ -78,7 +74,7 @@ export class SavedCounters {
   }
 
   async #save(): Promise<void> {
-    const { folder, view, live, log } = this.#parts;
+    const { place, view, live, log } = this.#parts;
     const written: [string, CounterReading][] = [];
     for (const { name, countersAt, reading } of [...live.all().values()]) {
       const uid = view.get('nodes', name)?.value.uid;
@@ -86,10 +82,9 @@ export class SavedCounters {
       if (!totals || uid === undefined) {
         continue;
       }
-      const file = path.join(folder, `${name}.json`);
       const content: SavedFile = { uid, countersAt, totals };
       try {
-        await replaceFile(file, JSON.stringify(content), { folder: false });
+        await place.put(name, JSON.stringify(content));
         if (reading) {
           written.push([name, reading]);
         }
@@ -101,7 +96,7 @@ export class SavedCounters {
       return;
     }
     try {
-      syncFolder(folder);
+      await place.commit();
     } catch (error) {
       log.warn({ err: error }, 'counters not saved');
       return;

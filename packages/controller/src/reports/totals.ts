@@ -105,12 +105,21 @@ function grewTooFast(last: object | undefined, next: object, seconds: number): b
   );
 }
 
+/** True if a counter of `next` is larger than in `last`. */
+function hasGrown(last: object, next: object): boolean {
+  return !everyCount(next, last, (count, before) => count.packets <= (before?.packets ?? 0));
+}
+
 /** A judge for one kind of report. */
 export interface JudgeOf<R> {
   fits: (report: R) => boolean;
   owns: (report: R) => boolean | 'unknown';
   seconds: CounterJudge['seconds'];
+  mayBring: CounterJudge['mayBring'];
 }
+
+/** The most counts of each kind that a node may bring along from an earlier record. */
+const MOST_BROUGHT = 4096;
 
 /** How one kind of report is kept. */
 export interface Kind<R, B> {
@@ -126,6 +135,8 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B> 
   readonly #totals = new Map<string, Total<R, B>>();
   readonly #byPolicy = new Map<string, Set<Total<R, B>>>();
   readonly #kind: Kind<R, B>;
+  /** Foreign counts of the first report. While they stay as they are, they are nobody's fault. */
+  readonly #brought = new Map<string, R>();
 
   constructor(kind: Kind<R, B>, saved: [string, SavedTotal<R>][] = []) {
     this.#kind = kind;
@@ -161,11 +172,15 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B> 
       const id = this.#kind.id(told);
       const total = this.#totals.get(id);
       const report = this.#kind.slim(told, total?.last);
-      const owns = !judge || (judge.fits(report) && (total !== undefined || judge.owns(report)));
+      const fits = !judge || judge.fits(report);
+      const owns = fits && (!judge || total !== undefined || judge.owns(report));
       if (owns !== true) {
-        refuse(owns === false ? 'foreign' : undefined, id);
+        const isFault =
+          owns === false && !(fits && this.#isBrought(id, report, judge?.mayBring(report.policy) === true));
+        refuse(isFault ? 'foreign' : undefined, id);
         continue;
       }
+      this.#brought.delete(id);
       if (!total) {
         const tooMuch = judge && grewTooFast(undefined, report, judge.seconds(report.policy, false));
         if (tooMuch) {
@@ -194,6 +209,15 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B> 
       }
       total.last = report;
     }
+  }
+
+  /** Whether a foreign count was brought along, and has not grown since. */
+  #isBrought(id: string, report: R, isNew: boolean): boolean {
+    if (isNew && this.#brought.size < MOST_BROUGHT) {
+      this.#brought.set(id, report);
+    }
+    const brought = this.#brought.get(id);
+    return brought !== undefined && brought.life === report.life && !hasGrown(brought, report);
   }
 
   prune(keep: (policy: string) => boolean): void {

@@ -6,6 +6,7 @@ import { atMost, Serial } from '@mirrorplane/base';
 import { Cluster, type EtcdOptions } from './etcd/cluster.ts';
 import { EtcdError } from './etcd/errors.ts';
 import { Hold, LEADER_KEY } from './etcd/hold.ts';
+import { afterPrefix } from './etcd/keys.ts';
 import { EtcdLease, isLeaseGone, leaseNumber } from './etcd/lease.ts';
 import {
   answers,
@@ -17,6 +18,8 @@ import {
   txnRequest,
 } from './etcd/messages.ts';
 import { nested } from './etcd/nested.ts';
+import { checkSchema, holdSchema } from './etcd/schema.ts';
+import { type EtcdOperation, EtcdShared } from './etcd/shared.ts';
 import { EtcdWatch } from './etcd/watch.ts';
 import type {
   Entry,
@@ -49,6 +52,8 @@ const ROOT = '/mirrorplane/store/';
 const OFFSET_KEY = '/mirrorplane/offset';
 /** Keys that one read returns, so that no answer is long. */
 const PAGE = 1000;
+/** Bytes of values after which the past is dropped though it is short: etcd's database is bounded. */
+const PAST_BYTES = 32 << 20;
 /** Milliseconds that giving the right to write back may take. Without it, it expires. */
 const RELEASE_MS = 2000;
 
@@ -61,7 +66,10 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   const cluster = new Cluster(options);
   const { leaseMs = 10_000, onLost = () => undefined, keepRevisions = 1000 } = options;
   try {
+    // Before the right to write is taken: it is not taken from a controller of a newer release.
+    await checkSchema(cluster);
     const hold = options.readOnly ? undefined : await Hold.take(cluster, leaseMs, onLost);
+    await hold?.required(() => holdSchema(cluster, hold));
     const offset = answers.range(await cluster.ask('range', rangeRequest({ key: OFFSET_KEY }))).entries[0];
     return new EtcdStore({ cluster, hold, keep: keepRevisions, offset: Number(offset?.value ?? 0) });
   } catch (error) {
@@ -87,8 +95,11 @@ class EtcdStore implements Store {
   readonly #keep: number;
   #offset: number;
   readonly #serial = new Serial();
-  readonly #watches = new Set<EtcdWatch>();
+  readonly #watches = new Set<Watch>();
+  readonly shared: EtcdShared;
   #compacted: number | undefined;
+  /** Bytes that were written since the past was dropped. */
+  #written = 0;
   #closed = false;
 
   constructor({ cluster, hold, keep, offset }: Parts) {
@@ -96,6 +107,11 @@ class EtcdStore implements Store {
     this.#hold = hold;
     this.#keep = keep;
     this.#offset = offset;
+    const write = (compare: readonly Condition[], ops: readonly EtcdOperation[]) => {
+      this.#checkOpen();
+      return this.#serial.run(() => this.#write(compare, ops));
+    };
+    this.shared = new EtcdShared(cluster, write, (watch) => this.#watches.add(watch));
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -121,14 +137,17 @@ class EtcdStore implements Store {
     }
   }
 
-  async txn(transaction: Transaction) {
+  async txn({ compare, ops }: Transaction) {
     this.#checkOpen();
-    const { ops } = transaction;
     if (new Set(ops.map((op) => op.key)).size !== ops.length) {
       throw new Error('a transaction may name a key once');
     }
     return this.#serial.run(async () => {
-      const { ok, revision } = await this.#write(transaction);
+      const conditions = compare.map(({ key, modRevision }) => ({
+        key: ROOT + key,
+        modRevision: this.#inEtcd(modRevision),
+      }));
+      const { ok, revision } = await this.#write(conditions, ops.map(toOperation));
       return { ok, revision: revision + this.#offset };
     });
   }
@@ -205,24 +224,24 @@ class EtcdStore implements Store {
    * key tells then whether the first one was carried out. A transaction that only deletes does not
    * write that key, because it may change nothing: deleting twice is as deleting once.
    */
-  async #write({ compare, ops }: Transaction): Promise<{ ok: boolean; revision: number }> {
+  async #write(
+    compare: readonly Condition[],
+    ops: readonly EtcdOperation[],
+  ): Promise<{ ok: boolean; revision: number }> {
     const hold = this.#hold;
     if (hold === undefined) {
       throw new Error('the store was opened to read it');
     }
     hold.requireHeld();
     const value = hold.nextValue();
-    const conditions: Condition[] = [
-      ...hold.conditions(value),
-      ...compare.map(({ key, modRevision }) => ({ key: ROOT + key, modRevision: this.#inEtcd(modRevision) })),
-    ];
-    const success = [...ops.map(toOperation), ...(ops.some(({ type }) => type === 'put') ? [hold.mark(value)] : [])];
+    const isPut = ops.some((op) => op.isPut);
+    const success = [...ops.map(({ bytes }) => bytes), ...(isPut ? [hold.mark(value)] : [])];
     const failure = [operations.range({ key: LEADER_KEY }), operations.range(NEWEST)];
-    const request = txnRequest(conditions, nested(success), failure);
+    const request = txnRequest([...hold.conditions(value), ...compare], nested(success), failure);
     const answer = answers.txn(await orExpired('of a key', this.#cluster.ask('txn', request)));
-    const isChanged = answer.ok && (ops.some(({ type }) => type === 'put') || answer.deleted > 0);
+    const isChanged = answer.ok && (isPut || answer.deleted > 0);
     if (isChanged) {
-      await this.#compact(answer.revision);
+      await this.#compact(answer.revision, request.length);
       return { ok: true, revision: answer.revision };
     }
     if (answer.ok) {
@@ -242,12 +261,18 @@ class EtcdStore implements Store {
     return entries[0]?.modRevision ?? 0;
   }
 
-  /** Sometimes drops the past that no watch needs. A failure is harmless: the next one drops more. */
-  async #compact(revision: number): Promise<void> {
+  /**
+   * Sometimes drops the past that no watch needs: a tenth of it is left when many bytes were
+   * written. A failure is harmless: the next one drops more.
+   */
+  async #compact(revision: number, bytes: number): Promise<void> {
+    this.#written += bytes;
+    const isLarge = this.#written > PAST_BYTES;
     this.#compacted ??= revision - this.#keep - 1;
-    const upTo = revision - this.#keep;
-    if (upTo > 0 && upTo - this.#compacted >= this.#keep / 4) {
+    const upTo = revision - Math.ceil(isLarge ? this.#keep / 10 : this.#keep);
+    if (upTo > this.#compacted && upTo > 0 && (isLarge || upTo - this.#compacted >= this.#keep / 4)) {
       this.#compacted = upTo;
+      this.#written = 0;
       await this.#cluster.ask('compact', compactRequest(upTo)).catch(() => undefined);
     }
   }
@@ -256,18 +281,11 @@ class EtcdStore implements Store {
 /** The key that was written last. */
 const NEWEST = { key: ROOT, end: afterPrefix(ROOT), limit: 1, keysOnly: true, newestFirst: true };
 
-/** The first key behind all keys that begin with `prefix`. No byte of UTF-8 is 255. */
-function afterPrefix(prefix: string): Buffer {
-  const end = Buffer.from(prefix);
-  end[end.length - 1]! += 1;
-  return end;
-}
-
-function toOperation(op: Operation): Buffer {
+function toOperation(op: Operation): EtcdOperation {
   const key = ROOT + op.key;
   return op.type === 'put'
-    ? operations.put(key, JSON.stringify(op.value), leaseNumber(op.lease))
-    : operations.remove(key);
+    ? { isPut: true, bytes: operations.put(key, JSON.stringify(op.value), leaseNumber(op.lease)) }
+    : { isPut: false, bytes: operations.remove(key) };
 }
 
 /** @throws LeaseExpiredError where etcd does not know the lease any more */

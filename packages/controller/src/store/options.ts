@@ -26,7 +26,7 @@ export function addStoreOptions(command: Command): Command {
     )
     .option('--etcd-ca <file>', 'certificates that may have signed those of etcd, PEM (default: those of the system)')
     .option('--etcd-cert <file>', 'certificate of this controller for etcd, PEM')
-    .option('--etcd-key <file>', 'key of --etcd-cert, PEM')
+    .option('--etcd-key <file>', 'key of --etcd-cert, PEM, which others cannot read')
     .option('--etcd-user <name>', 'user of etcd, where it asks for one')
     .option('--etcd-password-file <file>', 'file with the password of --etcd-user, which others cannot read')
     .option(
@@ -61,6 +61,10 @@ export function etcdOptionsOf(options: StoreOptions): EtcdOptions | undefined {
     name !== undefined && file !== undefined
       ? { name, password: readSecretFile(file, 'the password of etcd') }
       : undefined;
+  if (key !== undefined) {
+    // It is read with each connection. Here it is refused if others can read it.
+    readSecretFile(key, 'the key of etcd');
+  }
   return { endpoints: etcd, tls: { ca, certificate, key }, user };
 }
 

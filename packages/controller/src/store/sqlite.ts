@@ -1,6 +1,7 @@
 /** The embedded engine of the store: one SQLite file, for one controller. */
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { requireSchema, SCHEMA } from './schema.ts';
 import { SqliteLeases } from './sqlite-leases.ts';
 import { SqliteWatches } from './sqlite-watches.ts';
 import type { Entry, Lease, Operation, Snapshot, Store, StoreState, Transaction, Watch, Watcher } from './store.ts';
@@ -12,7 +13,7 @@ export interface SqliteOptions {
   keepRevisions?: number;
 }
 
-const SCHEMA = `
+const TABLES = `
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (
   key TEXT PRIMARY KEY, value TEXT NOT NULL, created INTEGER NOT NULL, modified INTEGER NOT NULL, lease TEXT);
@@ -21,7 +22,7 @@ CREATE INDEX IF NOT EXISTS entries_lease ON entries (lease) WHERE lease IS NOT N
 CREATE TABLE IF NOT EXISTS log (
   revision INTEGER NOT NULL, key TEXT NOT NULL, value TEXT, created INTEGER NOT NULL, PRIMARY KEY (revision, key));
 CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, ttl INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('revision', 0), ('compacted', 0), ('schema', 1);
+INSERT OR IGNORE INTO meta VALUES ('revision', 0), ('compacted', 0), ('schema', ${SCHEMA});
 `;
 
 interface Row {
@@ -45,7 +46,7 @@ function toEntry(row: Row): Entry {
  * another process has it open, it is damaged, or its folder is not writable
  */
 export function openSqliteStore(file: string, options: SqliteOptions = {}): Store {
-  let db: DatabaseSync;
+  let db: DatabaseSync | undefined;
   try {
     // SQLite gives its additional files the same mode.
     closeSync(openSync(file, 'a', 0o600));
@@ -53,15 +54,16 @@ export function openSqliteStore(file: string, options: SqliteOptions = {}): Stor
     // Exclusive, because a second controller on the same file would plan without the first one's
     // knowledge. The kernel frees the lock when the process ends in any way.
     db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
-    db.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT;`);
+    db.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`);
+    return new SqliteStore(db, options.keepRevisions ?? 256);
   } catch (error) {
+    db?.close();
     const { message } = error as Error;
     if (/locked|busy/i.test(message)) {
       throw new Error(`another process uses the store ${file}; stop that controller first`);
     }
     throw new Error(`cannot open the store ${file}: ${message}`);
   }
-  return new SqliteStore(db, options.keepRevisions ?? 256);
 }
 
 class SqliteStore implements Store {
@@ -94,9 +96,7 @@ class SqliteStore implements Store {
     for (const row of db.prepare('SELECT name, value FROM meta').all()) {
       meta.set(String(row.name), Number(row.value));
     }
-    if (meta.get('schema') !== 1) {
-      throw new Error(`the store has schema ${meta.get('schema')}, and this release reads schema 1`);
-    }
+    requireSchema(meta.get('schema') ?? 0);
     this.#revision = meta.get('revision') ?? 0;
     this.#compacted = meta.get('compacted') ?? 0;
     this.#watches = new SqliteWatches(db, this.#revision);

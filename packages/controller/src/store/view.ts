@@ -12,6 +12,8 @@ import { CompactedError } from './store.ts';
 export interface Stored<T> {
   value: T;
   revision: number;
+  /** Revision at which it was made. Undefined: it is not in the store yet. */
+  made?: number;
 }
 
 /** The most changed records of a folder that are named. */
@@ -153,7 +155,7 @@ export class View {
     const place = folderOf(entry.key);
     if (place) {
       const map = this.#folders[place.folder] as Map<string, Stored<unknown>>;
-      map.set(place.name, { value: entry.value, revision: entry.modRevision });
+      map.set(place.name, { value: entry.value, revision: entry.modRevision, made: entry.createRevision });
       this.#note(place.folder, place.name);
     } else {
       this.#others.set(entry.key, entry);

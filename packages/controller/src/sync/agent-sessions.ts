@@ -11,7 +11,7 @@ import type { WebSocket } from 'ws';
 import type { Services } from '../services.ts';
 import { policyNames } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
-import type { View } from '../store/view.ts';
+import type { Stored, View } from '../store/view.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
 import { LookOrders } from './look-orders.ts';
 import { Renewals } from './renewals.ts';
@@ -199,8 +199,10 @@ export class AgentSessions {
     const judge = counterJudge({
       program: planning.planned?.programs.get(name),
       hasInterface: (id) => live.claims.hasHad(name, id),
+      claims: (id) => id in node.seen,
       wasTold: (id) => nodeParts.wasTold(name, id),
       unseen: node.unseen,
+      mayBring: (uid) => node.isFirst && !isYounger(view, uid, name),
       hasPart: (uid) => nodeParts.hasPolicy(name, uid) || !planning.planned?.policies.has(uid),
       policyOf: (uid) => policyOf(view, uid),
       readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),
@@ -260,9 +262,19 @@ export class AgentSessions {
 }
 
 function policyOf(view: View, uid: string): PolicyRecord | undefined {
-  for (const { value } of view.all('policies').values()) {
-    if (value.uid === uid) {
-      return value;
+  return storedPolicy(view, uid)?.value;
+}
+
+/** Whether the policy exists, and was made after the node was registered. */
+function isYounger(view: View, uid: string, node: string): boolean {
+  const [policy, record] = [storedPolicy(view, uid), view.get('nodes', node)];
+  return policy !== undefined && (policy.made ?? 0) > (record?.made ?? 0);
+}
+
+function storedPolicy(view: View, uid: string): Stored<PolicyRecord> | undefined {
+  for (const stored of view.all('policies').values()) {
+    if (stored.value.uid === uid) {
+      return stored;
     }
   }
   return undefined;

@@ -32,6 +32,11 @@ export interface JudgedNode {
    */
   hasInterface: (id: string) => boolean;
   /**
+   * True if the node says that it has a device of the interface. Where that is not believed, the
+   * contest is told, and counters of the interface are no second fault.
+   */
+  claims: (id: string) => boolean;
+  /**
    * True if a current or earlier program of the node has a capture, delivery or termination with
    * this id.
    */
@@ -40,6 +45,11 @@ export interface JudgedNode {
    * The node was not seen since its last report, so it may have had any interface of its program.
    */
   unseen: boolean;
+  /**
+   * True for a policy that is older than the record of the node, or does not exist, until the node has
+   * told all its counters to this controller.
+   */
+  mayBring: (uid: string) => boolean;
   /** True if the node has or had a part in the policy, or this is not known yet. */
   hasPart: (uid: string) => boolean;
   /** The policy with this uid. Undefined: there is none. */
@@ -51,9 +61,10 @@ export interface JudgedNode {
 
 /** A judge for one report. */
 export function counterJudge(node: JudgedNode): CounterJudge {
-  const { program, hasInterface, wasTold, unseen, hasPart, policyOf, readBefore, now } = node;
+  const { program, hasInterface, claims, wasTold, unseen, mayBring, hasPart, policyOf, readBefore, now } = node;
   return {
     fits: (_, report) => fits(report),
+    mayBring,
     owns: (kind, report) => {
       const policy = policyOf(report.policy);
       const part = program && partOf(program, policyOfId(idOf(report)) ?? '');
@@ -61,7 +72,8 @@ export function counterJudge(node: JudgedNode): CounterJudge {
       if ('source' in report && !hasInterface(report.source)) {
         // The interface may have been there while nobody heard of the node. The total that was
         // taken then goes with its policy, and the node may tell it once more after that.
-        return (unseen && inProgram) || (policy === undefined && hasPart(report.policy) && 'unknown');
+        const isBeyondReach = policy === undefined ? hasPart(report.policy) : claims(report.source);
+        return (unseen && inProgram) || (isBeyondReach && 'unknown');
       }
       if (inProgram || wasTold(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {
         return true;

@@ -10,6 +10,7 @@ import {
   MAX_HELLO_BYTES,
   type NodeProgram,
   type ProgramWantedMessage,
+  UNPLANNED_REVISION,
   type Underlay,
 } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
@@ -162,10 +163,8 @@ export class Session {
 
   /** Sends an empty program, as the last one of this connection. */
   sendEmpty(): void {
-    const { node } = this;
-    const revision = Math.max(this.#programs.revision, this.#host.live.get(node)?.appliedRevision ?? 0) + 1;
     if (this.#greeted && this.isOpen) {
-      this.#programs.sendWhole(emptyProgram(node, revision));
+      this.#programs.sendWhole(emptyProgram(this.node, UNPLANNED_REVISION));
     }
   }
 

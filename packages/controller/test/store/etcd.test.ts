@@ -56,6 +56,45 @@ test('etcd: a second controller is refused with the name of the first, until tha
   assert.equal((await (await third).get('a'))?.value, 1);
 });
 
+test('etcd: a store of a newer release is refused with both numbers, while its controller runs and afterwards', async (t) => {
+  const open = useStores(t);
+  const { endpoints, ctl } = await startEtcd(t, 1);
+  const first = await open({ endpoints });
+  await write(first, put('a', 1));
+  assert.equal(await ctl('get', '/mirrorplane/schema', '--print-value-only'), '1\n');
+  await ctl('put', '/mirrorplane/schema', '2');
+  const refusal =
+    /cannot open the store in etcd .*the store has schema 2, and this release reads schema 1: install the/;
+  const began = performance.now();
+  for (const options of [{ endpoints }, { endpoints, readOnly: true }]) {
+    await assert.rejects(open(options), refusal);
+  }
+  assert.ok(performance.now() - began < 5000, 'it does not wait for the other controller first');
+  await write(first, put('a', 2));
+  await first.close();
+  await assert.rejects(open({ endpoints }), refusal);
+  assert.equal(
+    await ctl('get', '/mirrorplane/leader', '--print-value-only'),
+    '',
+    'it does not hold what it cannot use',
+  );
+  await ctl('put', '/mirrorplane/schema', '1');
+  assert.equal((await (await open({ endpoints })).get('a'))?.value, 2);
+});
+
+test('etcd: a store without a number, as an earlier release has it, gets one', async (t) => {
+  const open = useStores(t);
+  const { endpoints, ctl } = await startEtcd(t, 1);
+  const first = await open({ endpoints });
+  await write(first, put('a', 1));
+  await first.close();
+  await ctl('del', '/mirrorplane/schema');
+  assert.equal((await (await open({ endpoints, readOnly: true })).get('a'))?.value, 1);
+  assert.equal(await ctl('get', '/mirrorplane/schema', '--print-value-only'), '', 'who only reads writes nothing');
+  assert.equal((await (await open({ endpoints })).get('a'))?.value, 1);
+  assert.equal(await ctl('get', '/mirrorplane/schema', '--print-value-only'), '1\n');
+});
+
 test('etcd: a controller that was asleep while another took over writes nothing, and is told once', async (t) => {
   const open = useStores(t);
   const { endpoints, ctl } = await startEtcd(t, 1);

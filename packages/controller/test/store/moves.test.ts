@@ -14,9 +14,9 @@ import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { parseJoinToken } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
+import { writeBackup } from '../../src/backup/backup-file.ts';
+import { storeCommands } from '../../src/backup/commands.ts';
 import { type ControllerOptions, startController } from '../../src/index.ts';
-import { writeBackup } from '../../src/store/backup/backup-file.ts';
-import { storeCommands } from '../../src/store/backup/commands.ts';
 import { etcdOptionsOf } from '../../src/store/options.ts';
 import { verdictOf } from '../audit-log.ts';
 import { Bench, certificateRequest, temporaryFolder } from '../harness.ts';
@@ -68,7 +68,7 @@ function doneLines(data: string): string[] {
   const lines = readFileSync(path.join(data, 'audit.log'), 'utf8').trim().split('\n');
   return lines
     .map((line) => JSON.parse(line))
-    .filter(({ outcome }) => outcome === 'done')
+    .filter(({ outcome, resource }) => outcome === 'done' && resource !== 'store/shared')
     .map(({ action, resource, revision }) => `${action} ${resource} ${revision}`);
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
@@ -36,6 +37,27 @@ test('SQLite: a file that is no database, and a folder that does not exist, are 
   writeFileSync(file, 'this is not a database, only some text that is long enough to be looked at'.repeat(20));
   assert.throws(() => openSqliteStore(file), /cannot open the store .*store\.db/);
   assert.throws(() => openSqliteStore(path.join(folder, 'no', 'store.db')), /cannot open the store .*no\/store\.db/);
+});
+
+test('SQLite: a file of a newer release is refused with both numbers, and is as it was', async (t) => {
+  const file = path.join(temporaryFolder(t), 'store.db');
+  const store = openSqliteStore(file);
+  await store.txn({ compare: [], ops: [{ type: 'put', key: 'a', value: 1 }] });
+  await store.close();
+  const set = (schema: number) => {
+    const db = new DatabaseSync(file);
+    db.exec(`UPDATE meta SET value = ${schema} WHERE name = 'schema'`);
+    db.close();
+  };
+  set(2);
+  assert.throws(
+    () => openSqliteStore(file),
+    /cannot open the store .*store\.db: the store has schema 2, and this release reads schema 1: install the/,
+  );
+  set(1);
+  const again = openSqliteStore(file);
+  t.after(() => again.close());
+  assert.equal((await again.get('a'))?.value, 1);
 });
 
 test('SQLite: keys of a lease disappear after the next opening if the owner ended while the store was closed', async (t) => {

@@ -1,7 +1,7 @@
 /** Which counters of a source that a node has not, as far as is known, are its fault. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { CaptureReport, CounterReport, NodeProgram } from '@mirrorplane/contract';
+import { type CaptureReport, type CounterReport, type NodeProgram, ZERO } from '@mirrorplane/contract';
 import { CounterTotals } from '../../src/reports/counter-totals.ts';
 import { counterJudge, type JudgedNode } from '../../src/sync/counter-judge.ts';
 
@@ -13,8 +13,10 @@ const policy = { createdAt: 'a', updatedAt: 'a', sources: ['web-1/0'], destinati
 const node: JudgedNode = {
   program: program as unknown as NodeProgram,
   hasInterface: () => false,
+  claims: () => false,
   wasTold: () => true,
   unseen: false,
+  mayBring: () => false,
   hasPart: () => true,
   policyOf: () => policy,
   readBefore: undefined,
@@ -31,6 +33,43 @@ test('what it tells of it after the policy was deleted is neither counted nor it
   const deleted = { program: nothing as unknown as NodeProgram, policyOf: () => undefined };
   assert.equal(judged(deleted), 'unknown');
   assert.equal(judged({ ...deleted, hasPart: () => false }), false, 'it never had a part in it');
+});
+
+test('what a node claims that another has is a contest, and its counters are no second fault', () => {
+  assert.equal(judged({ claims: () => true }), 'unknown');
+});
+
+test('what a node brings along from an earlier record is no fault until it grows, and is never counted', () => {
+  const totals = new CounterTotals();
+  const judge = (isFirst: boolean) => counterJudge({ ...node, mayBring: () => isFirst });
+  const report = (count: number, life = 1): CounterReport => {
+    const one = { packets: count, bytes: 64 * count };
+    const counts = { matched: one, copied: one, sampledOut: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
+    const capture: CaptureReport = { policy: 'p', source: 'web-1/0', direction: 'inbound', life, counts };
+    return { epoch: 'e', captures: [capture], deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+  };
+  const refused = (...values: Parameters<CounterTotals['take']>) => totals.take(...values).get('foreign')?.count ?? 0;
+  assert.equal(refused(report(5), judge(true)), 0);
+  assert.ok(totals.isIncomplete, 'the agent is asked again, because the interface may come back');
+  assert.equal(refused(report(5), judge(false)), 0);
+  assert.equal(refused(report(6), judge(false)), 1, 'it has no such interface, and counts');
+  assert.equal(refused(report(5, 2), judge(false)), 1, 'another count of the same name');
+  assert.equal(refused(report(5), judge(false)), 0);
+  assert.deepEqual(totals.sums()?.captures, []);
+  const back = counterJudge({ ...node, hasInterface: () => true });
+  assert.equal(refused(report(7), back), 0);
+  assert.equal(totals.sums()?.captures[0]?.counts.matched.packets, 7);
+});
+
+test('a node that brings along more than is remembered is accused of the rest', () => {
+  const totals = new CounterTotals();
+  const counts = { matched: ZERO, copied: ZERO, sampledOut: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
+  const captures = Array.from({ length: 5000 }, (_, at): CaptureReport => {
+    return { policy: 'p', source: `web-${at}/0`, direction: 'inbound', life: 1, counts };
+  });
+  const report = { epoch: 'e', captures, deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+  const judge = counterJudge({ ...node, mayBring: () => true });
+  assert.equal(totals.take(report, judge).get('foreign')?.count, 5000 - 4096);
 });
 
 test('what names another policy or node than its id does is refused, and takes no memory', () => {

@@ -119,6 +119,16 @@ export class Hold {
     }
   }
 
+  /** Does what the holder has to do first, and gives the key back if that fails. @throws what `work` throws */
+  async required(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      await this.release();
+      throw error;
+    }
+  }
+
   /** Gives the key back. */
   async release(): Promise<void> {
     clearInterval(this.#timer);

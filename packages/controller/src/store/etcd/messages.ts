@@ -73,8 +73,8 @@ function condition(one: Condition): Buffer {
 
 /** One operation of a transaction, as a `RequestOp`. */
 export const operations = {
-  put: (key: string, value: string, lease?: number) =>
-    message([2, message([1, key], [2, Buffer.from(value)], [3, lease])]),
+  put: (key: string, value: string | Buffer, lease?: number) =>
+    message([2, message([1, key], [2, typeof value === 'string' ? Buffer.from(value) : value], [3, lease])]),
   remove: (key: string) => message([3, message([1, key])]),
   range: (range: RangeRequest) => message([1, rangeRequest(range)]),
   txn: (request: Buffer) => message([4, request]),

@@ -2,14 +2,15 @@
 import { existsSync, lchownSync, statSync } from 'node:fs';
 import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
-import manifest from '../../../package.json' with { type: 'json' };
-import { type Contents, contentsOf, digestOf, fill } from '../contents.ts';
-import { openStore, openWholeStore, type StorePlace, storeFile } from '../open.ts';
-import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../options.ts';
-import { FILLING_KEY } from '../records.ts';
-import type { Store } from '../store.ts';
+import manifest from '../../package.json' with { type: 'json' };
+import { type Contents, contentsOf, digestOf, fill } from '../store/contents.ts';
+import { openStore, openWholeStore, type StorePlace, storeFile } from '../store/open.ts';
+import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../store/options.ts';
+import { FILLING_KEY } from '../store/records.ts';
+import type { Store } from '../store/store.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
+import { clearShared, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
 
 interface Arguments extends StoreOptions {
   data: string;
@@ -59,8 +60,15 @@ async function copy({ to, overwrite = false, ...options }: Arguments & { to: 'et
     throw new Error(`${storeFile(data)} is not there: is this the data directory of the controller?`);
   }
   const [from, target]: StorePlace[] = to === 'etcd' ? [{ data }, { data, etcd }] : [{ data, etcd }, { data }];
-  const contents = await using(await openWholeStore(from!), contentsOf);
-  await using(await openStore(target!), (store) => fill(store, contents, { overwrite }));
+  const contents = await using(await openWholeStore(from!), async (source) => {
+    const found = await contentsOf(source);
+    await using(await openStore(target!), async (store) => {
+      await requireUnshared(store, overwrite);
+      const meanwhile = () => (to === 'etcd' ? clearShared(store) : writeSharedFiles(data, source));
+      await fill(store, found, { overwrite, meanwhile });
+    });
+    return found;
+  });
   own(data);
   return `copied ${described(contents)} to ${to === 'etcd' ? 'etcd' : storeFile(data)}`;
 }
@@ -76,14 +84,20 @@ async function backup(file: string, options: Arguments): Promise<string> {
     // The store first: the audit log must have all that the store knows of it.
     const contents = await contentsOf(store);
     const head = { version: manifest.version, madeAt: new Date().toISOString(), revision: contents.revision };
-    await writeBackup(file, head, linesOf(contents, data));
-    return `wrote ${described(contents)}, and ${dataFiles(data).length} files of ${data}, to ${file}: keep it secret`;
+    const shared = await SharedBackup.open(data, store);
+    await writeBackup(file, head, linesOf(contents, data, shared));
+    const files = new Set([...dataFiles(data), ...(shared?.names ?? [])]);
+    return `wrote ${described(contents)}, and ${files.size} files of ${data}, to ${file}: keep it secret`;
   });
 }
 
-async function* linesOf({ entries }: Contents, data: string): AsyncGenerator<BackupLine> {
+async function* linesOf(
+  { entries }: Contents,
+  data: string,
+  shared: SharedBackup | undefined,
+): AsyncGenerator<BackupLine> {
   yield* entries;
-  yield* dataLines(data);
+  yield* dataLines(data, shared);
 }
 
 async function restore(file: string, { overwrite = false, ...options }: Arguments): Promise<string> {
@@ -97,7 +111,12 @@ async function restore(file: string, { overwrite = false, ...options }: Argument
     if (present.length > 0 && !overwrite && !isInterrupted) {
       throw new Error(`${data} has files of a controller (${present[0]}): say --overwrite if they may be replaced`);
     }
-    await fill(store, contents, { overwrite, meanwhile: () => writeFiles(file, files) });
+    await requireUnshared(store, overwrite);
+    const meanwhile = async () => {
+      await clearShared(store);
+      await writeFiles(file, files);
+    };
+    await fill(store, contents, { overwrite, meanwhile });
   });
   own(data);
   return `restored ${described(contents)}, and ${dataFiles(data).length} files, as of ${contents.madeAt}`;
@@ -129,7 +148,7 @@ async function writeFiles(file: string, files: DataWriter): Promise<void> {
   await files.close();
 }
 
-async function using<T>(store: Store, use: (store: Store) => Promise<T>): Promise<T> {
+async function using<T, S extends Store>(store: S, use: (store: S) => Promise<T>): Promise<T> {
   try {
     return await use(store);
   } finally {

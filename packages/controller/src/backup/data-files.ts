@@ -41,23 +41,34 @@ function isFolder(file: string): boolean {
 /**
  * The contents of these files as they are now. All are opened first: logs are appended to and
  * renamed by a running controller, and an open file stays the same one.
+ * @param shared what the store has of them. It counts
  */
-export async function* dataLines(data: string): AsyncGenerator<BackupLine> {
+export async function* dataLines(data: string, shared?: SharedPart): AsyncGenerator<BackupLine> {
   const files = await openAll(data);
   try {
-    for (const { name, handle, size } of files) {
+    for (const { name, handle, size } of files.filter((file) => !shared?.has(file.name))) {
       for (let at = 0; at === 0 || at < size; at += PIECE) {
         const piece = Buffer.alloc(Math.min(PIECE, size - at));
         const { bytesRead } = await handle.read(piece, 0, piece.length, at);
         yield { file: name, content: piece.toString('base64', 0, bytesRead) };
       }
     }
+    yield* shared?.lines(files) ?? [];
   } finally {
     await Promise.all(files.map(({ handle }) => handle.close()));
   }
 }
 
-interface OpenFile {
+/** What the store has of the files of a data directory. */
+export interface SharedPart {
+  /** Whether a file of the data directory is left out. */
+  has(name: string): boolean;
+  /** Lines of files that the store has. @param local files of the data directory */
+  lines(local: readonly OpenFile[]): AsyncIterable<BackupLine>;
+}
+
+/** A file that is open: it stays readable when it is renamed. */
+export interface OpenFile {
   name: string;
   handle: FileHandle;
   size: number;

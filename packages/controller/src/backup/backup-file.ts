@@ -12,7 +12,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { draftOf, syncFolder } from '@mirrorplane/base';
-import type { Json } from '../store.ts';
+import type { Json } from '../store/store.ts';
 
 /** The only format so far. A release reads all formats of earlier ones. */
 const FORMAT = 1;

@@ -1,0 +1,151 @@
+/** What controllers share, for copies and backups of a store. */
+import { hashOfLine, parseChainLine } from '@mirrorplane/contract/audit-chain';
+import { AUDIT_LOG, isBeginning } from '../shared/audit-local.ts';
+import type { ClusterKey } from '../shared/cluster-key.ts';
+import { COUNTERS_PREFIX } from '../shared/local-files.ts';
+import { readMark, requireKey } from '../shared/mark.ts';
+import { removeAll } from '../shared/move.ts';
+import { readPieces } from '../shared/pieces.ts';
+import { writeData } from '../shared/shared.ts';
+import { eventsText } from '../shared/shared-events.ts';
+import { EVENTS_TOLD, readFiles, SharedFiles } from '../shared/shared-files.ts';
+import { SharedWriter } from '../shared/writer.ts';
+import { FILLING_KEY } from '../store/records.ts';
+import type { SharedSpace, Store } from '../store/store.ts';
+import type { BackupLine } from './backup-file.ts';
+import type { OpenFile, SharedPart } from './data-files.ts';
+
+/** Files that the store has as they are. */
+const SAME = /^(ca|next-ca)[.](key|crt)$|^former-ca[.]crt$|^[a-z]+-token$/;
+const EVENTS = 'events.log';
+const AUDIT = 'audit.log';
+/** Bytes of a file in one line. */
+const PIECE = 768 * 1024;
+
+/** Removes what controllers share: the next start moves the files of its data directory there. */
+export async function clearShared({ shared }: Pick<Store, 'shared'>): Promise<void> {
+  if (shared) {
+    await removeAll(new SharedWriter(shared));
+  }
+}
+
+/** @throws Error with a remedy if controllers share something, and it may not be overwritten */
+export async function requireUnshared(store: Pick<Store, 'shared' | 'get'>, overwrite: boolean): Promise<void> {
+  const isInterrupted = (await store.get(FILLING_KEY)) !== undefined;
+  if (store.shared && !overwrite && !isInterrupted && (await readMark(store.shared))) {
+    throw new Error('the etcd to write has the authority and the logs of controllers: say --overwrite if they may go');
+  }
+}
+
+/** Makes the files of a data directory those that the store has, if controllers share them there. */
+export async function writeSharedFiles(data: string, { shared: space }: Pick<Store, 'shared'>): Promise<void> {
+  const mark = space && (await readMark(space));
+  if (mark) {
+    const key = requireKey(data, mark);
+    const files = await SharedFiles.open(new SharedWriter(space), key, []);
+    await writeData({ data, space, key, files }, { info: () => undefined }, true);
+  }
+}
+
+/** The shared part of a backup. */
+export class SharedBackup implements SharedPart {
+  readonly #space: SharedSpace;
+  readonly #key: ClusterKey;
+  readonly #files: ReadonlyMap<string, string>;
+  readonly #told: string;
+
+  private constructor(space: SharedSpace, key: ClusterKey, contents: ReadonlyMap<string, string>) {
+    this.#space = space;
+    this.#key = key;
+    this.#files = new Map([...contents].flatMap(([name, content]) => backupFile(name, content)));
+    this.#told = contents.get(EVENTS_TOLD) ?? '';
+  }
+
+  /**
+   * Reads the small files.
+   * @returns undefined if controllers share nothing there
+   * @throws Error with a remedy if `cluster.key` is missing or another one
+   */
+  static async open(data: string, { shared: space }: Pick<Store, 'shared'>): Promise<SharedBackup | undefined> {
+    const mark = space && (await readMark(space));
+    if (mark?.state !== 'shared') {
+      return undefined;
+    }
+    const key = requireKey(data, mark);
+    return new SharedBackup(space!, key, await readFiles(space!, key));
+  }
+
+  /** Names of the files that it has. */
+  get names(): string[] {
+    return [...this.#files.keys(), EVENTS, AUDIT];
+  }
+
+  /** Whether a file of the data directory is left out: the store has a newer one, or says that there is none. */
+  has(name: string): boolean {
+    return SAME.test(name) || name.startsWith(COUNTERS_PREFIX) || name === EVENTS || name === AUDIT;
+  }
+
+  /** Its lines. @param local files of the data directory */
+  async *lines(local: readonly OpenFile[]): AsyncGenerator<BackupLine> {
+    for (const [file, content] of this.#files) {
+      yield* inPieces(file, Buffer.from(content));
+    }
+    yield* inPieces(EVENTS, Buffer.from((await eventsText(this.#space, this.#key, this.#told)).text));
+    yield* this.#audit(local);
+  }
+
+  /** The log that is written, up to its end in the store. */
+  async *#audit(local: readonly OpenFile[]): AsyncGenerator<BackupLine> {
+    const written = await wholeLines(local.find(({ name }) => name === AUDIT));
+    const before = await wholeLines(local.find(({ name }) => name === `${AUDIT}.1`));
+    yield* inPieces(AUDIT, written);
+    const last = lastLineOf(written) ?? lastLineOf(before);
+    let seq = last === undefined ? 0 : (parseChainLine(last)?.seq ?? 0);
+    let hash = last === undefined ? undefined : hashOfLine(last);
+    for await (const { lines } of readPieces(this.#space, this.#key, AUDIT_LOG, { after: seq })) {
+      const after = seq;
+      let more = lines.filter((line) => (parseChainLine(line)?.seq ?? 0) > after);
+      if (hash === undefined) {
+        const begin = more.findIndex(isBeginning);
+        more = begin < 0 ? [] : more.slice(begin);
+      } else if (more[0] !== undefined && parseChainLine(more[0])!.prev !== hash) {
+        throw new Error(
+          'the audit log of this data directory is not that in etcd: make the backup where a controller runs',
+        );
+      }
+      const newest = more.at(-1);
+      if (newest !== undefined) {
+        yield* inPieces(AUDIT, Buffer.from(`${more.join('\n')}\n`));
+        [seq, hash] = [parseChainLine(newest)!.seq, hashOfLine(newest)];
+      }
+    }
+  }
+}
+
+/** What a backup calls a file of the store. */
+function backupFile(name: string, content: string): [string, string][] {
+  if (name.startsWith(COUNTERS_PREFIX)) {
+    return [[`${name}.json`, content]];
+  }
+  return SAME.test(name) ? [[name, content]] : [];
+}
+
+async function wholeLines(file: OpenFile | undefined): Promise<Buffer> {
+  if (file === undefined) {
+    return Buffer.alloc(0);
+  }
+  const bytes = Buffer.alloc(file.size);
+  const { bytesRead } = await file.handle.read(bytes, 0, bytes.length, 0);
+  return bytes.subarray(0, bytes.subarray(0, bytesRead).lastIndexOf(0x0a) + 1);
+}
+
+function lastLineOf(bytes: Buffer): string | undefined {
+  const end = bytes.length - 1;
+  return end < 0 ? undefined : bytes.toString('utf8', bytes.lastIndexOf(0x0a, end - 1) + 1, end);
+}
+
+function* inPieces(file: string, content: Buffer): Generator<BackupLine> {
+  for (let at = 0; at === 0 || at < content.length; at += PIECE) {
+    yield { file, content: content.toString('base64', at, Math.min(content.length, at + PIECE)) };
+  }
+}

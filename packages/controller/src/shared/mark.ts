@@ -1,0 +1,56 @@
+/**
+ * What the shared space says of itself: whether controllers share their files by it, and with which
+ * key its values are sealed.
+ */
+import { allEntries } from '../store/shared-space.ts';
+import type { SharedOperation, SharedSpace } from '../store/store.ts';
+import { ClusterKey, clusterKeyFile } from './cluster-key.ts';
+
+const MARK_KEY = 'about';
+/** Sealed, so that a key is known to be the right one. */
+const CHECKED = 'mirrorplane';
+
+export interface Mark {
+  /** `moving`: files of an earlier installation are on their way. `shared`: all are there. */
+  state: 'moving' | 'shared';
+  /** Host and data directory of the controller that began. It has the key. */
+  host: string;
+  data: string;
+  /** What was moved, and is not in the audit log yet. */
+  moved?: string;
+}
+
+interface Stored extends Mark {
+  check: string;
+}
+
+/** Undefined: nothing is shared yet. */
+export async function readMark(space: SharedSpace): Promise<Stored | undefined> {
+  const found = (await allEntries(space, MARK_KEY)).find(({ key }) => key === MARK_KEY);
+  return found && (JSON.parse(found.value.toString()) as Stored);
+}
+
+/** The operation that writes it. */
+export function markOperation(key: ClusterKey, mark: Mark): SharedOperation {
+  const stored: Stored = { ...mark, check: key.seal(MARK_KEY, CHECKED).toString('base64') };
+  return { type: 'put', key: MARK_KEY, value: Buffer.from(JSON.stringify(stored)) };
+}
+
+/**
+ * The key of this controller for what is shared.
+ * @throws Error that says what to copy from where, if there is none, or another one
+ */
+export function requireKey(data: string, { host, data: where, check }: Stored): ClusterKey {
+  const file = clusterKeyFile(data);
+  const remedy = `copy ${clusterKeyFile(where)} of the host ${host}, or of any other controller of this cluster, to ${file} (mode 0600), and start again. Nothing was changed`;
+  const key = ClusterKey.read(data);
+  if (key === undefined) {
+    throw new Error(`there is no ${file}, and the store in etcd is sealed with one: ${remedy}`);
+  }
+  try {
+    key.open(MARK_KEY, Buffer.from(check, 'base64'));
+  } catch {
+    throw new Error(`${file} is not the key that the store in etcd is sealed with: ${remedy}`);
+  }
+  return key;
+}

@@ -1,0 +1,18 @@
+/** What became of the local audit log, for an operator. */
+import type { CaughtUp } from './audit-local.ts';
+
+/** In sentences. */
+export function said({ aside, missing }: CaughtUp): string[] {
+  return [
+    ...(aside === undefined
+      ? []
+      : [
+          `the audit log of this data directory had lines that etcd does not have, and that were never acknowledged: they are in ${aside}.*, and the log goes on by that in etcd`,
+        ]),
+    ...(missing === undefined
+      ? []
+      : [
+          `the lines ${missing.from} to ${missing.to} of the audit log are not on this controller: etcd has the newest ones only. A controller that was there before has them in its data directory`,
+        ]),
+  ];
+}

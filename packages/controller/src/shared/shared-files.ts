@@ -1,0 +1,91 @@
+/** Small files that controllers share: each one is a sealed value under `files/`. */
+
+import type { FileChanges, FileCopies } from '../store/file-copies.ts';
+import { allEntries } from '../store/shared-space.ts';
+import type { SharedOperation, SharedSpace } from '../store/store.ts';
+import type { ClusterKey } from './cluster-key.ts';
+import type { SharedWriter } from './writer.ts';
+
+export const FILES_PREFIX = 'files/';
+
+export class SharedFiles implements FileCopies {
+  readonly #writer: SharedWriter;
+  readonly #key: ClusterKey;
+  /** What the store has. */
+  readonly #contents: Map<string, string>;
+  /** Files of which a write has failed: the store may have either content. */
+  readonly #unsure = new Set<string>();
+  /** Operations that go with the first write. */
+  #first: readonly SharedOperation[];
+
+  private constructor(
+    writer: SharedWriter,
+    key: ClusterKey,
+    contents: Map<string, string>,
+    first: readonly SharedOperation[],
+  ) {
+    this.#writer = writer;
+    this.#key = key;
+    this.#contents = contents;
+    this.#first = first;
+  }
+
+  /**
+   * Reads all files.
+   * @param first operations that go with the first write
+   * @throws SealError if one was changed
+   */
+  static async open(writer: SharedWriter, key: ClusterKey, first: readonly SharedOperation[]): Promise<SharedFiles> {
+    return new SharedFiles(writer, key, await readFiles(writer.space, key), first);
+  }
+
+  /** Contents by name, as the store has them. */
+  get contents(): ReadonlyMap<string, string> {
+    return this.#contents;
+  }
+
+  async write(changes: FileChanges): Promise<void> {
+    const changed = Object.entries(changes).filter(
+      ([name, content]) => this.#unsure.has(name) || this.#contents.get(name) !== content,
+    );
+    const ops = changed.map(([name, content]): SharedOperation => {
+      const key = FILES_PREFIX + name;
+      return content === undefined
+        ? { type: 'delete', key }
+        : { type: 'put', key, value: this.#key.seal(key, content, isLong(name)) };
+    });
+    if (ops.length === 0) {
+      return;
+    }
+    for (const [name] of changed) {
+      this.#unsure.add(name);
+    }
+    await this.#writer.write([...this.#first, ...ops]);
+    this.#first = [];
+    for (const [name, content] of changed) {
+      this.#unsure.delete(name);
+      if (content === undefined) {
+        this.#contents.delete(name);
+      } else {
+        this.#contents.set(name, content);
+      }
+    }
+  }
+}
+
+/** Contents of all files by name. @throws SealError if one was changed */
+export async function readFiles(space: SharedSpace, key: ClusterKey): Promise<Map<string, string>> {
+  const contents = new Map<string, string>();
+  for (const { key: at, value } of await allEntries(space, FILES_PREFIX)) {
+    contents.set(at.slice(FILES_PREFIX.length), key.open(at, value));
+  }
+  return contents;
+}
+
+/** Totals and marks of events have no secrets, and are long. */
+function isLong(name: string): boolean {
+  return name.startsWith('counters/') || name === EVENTS_TOLD;
+}
+
+/** What the event log knows of events that it does not have any more. */
+export const EVENTS_TOLD = 'events-told';
