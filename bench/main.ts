@@ -6,6 +6,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bed } from './bed.ts';
 import { describeMachine, idleLoad } from './machine.ts';
+import { measureAgent } from './measurements/agent.ts';
 import { measureAttach } from './measurements/attach.ts';
 import { measureCpus } from './measurements/cpus.ts';
 import { measureHear } from './measurements/hear.ts';
@@ -63,6 +64,10 @@ async function measure(options: Options, signal: AbortSignal, loads: number[]): 
   if (options.only.includes('attach')) {
     loads.push(await idleLoad());
     rows.push(...(await measureAttach(labName, signal, rounds, progress('1024 captures'))));
+  }
+  if (options.only.includes('agent')) {
+    loads.push(await idleLoad());
+    rows.push(...(await measureAgent(labName, signal, rounds, say)));
   }
   return rows;
 }

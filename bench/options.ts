@@ -19,6 +19,7 @@ export const PARTS = [
   'policies',
   'overload',
   'attach',
+  'agent',
 ];
 
 export const USAGE = `usage: make bench BENCH='[OPTION...]', or scripts/run.sh bench/main.ts [OPTION...]

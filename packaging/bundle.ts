@@ -2,7 +2,7 @@
  * One folder of JavaScript for each program, by esbuild: everything of ours and of npm that it
  * imports.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { standardText } from './licence-text.ts';
@@ -54,7 +54,20 @@ export async function bundle(program: Program, folder: string, version: string):
     external: ['./koffi.node', './netlink.node'],
     plugins: [versioned(version), native],
   });
+  for (const output of Object.keys(metafile.outputs)) {
+    toAscii(join(ROOT, output));
+  }
   return bundledPackages(Object.keys(metafile.inputs));
+}
+
+/**
+ * Replaces what is not ASCII: esbuild leaves it in comments alone. V8 keeps the whole source of a
+ * module with two bytes for each character, if one of them is not Latin.
+ */
+function toAscii(path: string): void {
+  const text = readFileSync(path, 'utf8');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant
+  writeFileSync(path, text.replace(/[^\x00-\x7f]/g, '?'));
 }
 
 /** The version of this build, in place of the one in package.json. */

@@ -76,7 +76,7 @@ export class Agent {
     }
     await this.#follow();
     this.#counters = setInterval(() => void this.#reporter.sendCounters(), COUNTER_INTERVAL_MS);
-    this.#schedule.start(this.#parts.repairIntervalMs);
+    this.#schedule.start(() => this.#isQuiet(), this.#parts.repairIntervalMs);
     this.#poke();
     await this.#schedule.settled();
   }
@@ -157,6 +157,28 @@ export class Agent {
       links.on('forwarding', () => void forwarding.refresh());
       forwarding.on('change', () => this.#poke());
       await forwarding.refresh();
+    }
+  }
+
+  /**
+   * Whether a pass would find everything as the last one has left it. Where guests move, and where
+   * devices of WireGuard are needed, only a pass sees that.
+   */
+  #isQuiet(): boolean {
+    const program = this.#program.inForce;
+    if (program === undefined) {
+      return true;
+    }
+    const { standby, handingOver, deliveries, terminations, revision } = program;
+    const isMoving = standby.length + handingOver.length > 0;
+    const isEncrypted = [...deliveries, ...terminations].some((part) => 'tunnel' in part && part.tunnel !== undefined);
+    if (isMoving || isEncrypted || this.#appliedRevision !== revision) {
+      return false;
+    }
+    try {
+      return this.#parts.datapath.isIntact();
+    } catch {
+      return false;
     }
   }
 

@@ -3,8 +3,10 @@ import { Coalesced } from '@mirrorplane/base';
 import { isHelper } from './netlink/helper-pair.ts';
 import type { Link } from './netlink/link.ts';
 
-/** Default milliseconds between passes without a request. They repair interference. */
-const REPAIR_INTERVAL_MS = 500;
+/** Default milliseconds between checks whether anything was changed by others. */
+const CHECK_INTERVAL_MS = 500;
+/** Milliseconds after which a pass looks for interference in any case. */
+const LOOK_INTERVAL_MS = 10_000;
 /**
  * Milliseconds after the first report of a device in which it probably gets the things that its
  * capture needs.
@@ -21,8 +23,12 @@ export class PassSchedule {
   readonly #passes: Coalesced;
   /** The next pass also looks for interference. */
   #lookDue = true;
+  /** When a pass last looked, on the monotonic clock. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   /** The last look was postponed. */
   #putOff = false;
+  /** When the newest device was first reported, on the monotonic clock. */
+  #arrivedAt = Number.NEGATIVE_INFINITY;
   /** The helper devices in the last pass. */
   #helpers = '';
   /** Start of the current pass, on the monotonic clock. */
@@ -44,9 +50,14 @@ export class PassSchedule {
     });
   }
 
-  /** Starts the regular passes. @param intervalMs milliseconds between them */
-  start(intervalMs = REPAIR_INTERVAL_MS): void {
-    this.#timer = setInterval(() => this.#requestLook(), intervalMs);
+  /**
+   * Starts the regular checks. A pass that looks follows where one finds something, and now and then
+   * in any case.
+   * @param isQuiet whether nothing has changed since the last pass, as far as is seen cheaply
+   * @param intervalMs milliseconds between checks
+   */
+  start(isQuiet: () => boolean, intervalMs = CHECK_INTERVAL_MS): void {
+    this.#timer = setInterval(() => this.#check(isQuiet), intervalMs);
   }
 
   /** Requests a pass. */
@@ -80,15 +91,16 @@ export class PassSchedule {
   takeLook(links: readonly Link[]): boolean {
     const helpers = JSON.stringify(links.filter(isHelper));
     const now = performance.now();
-    const arriving = links.some(({ seenAt }) => seenAt !== undefined && now - seenAt < ARRIVAL_MS);
+    this.#arrivedAt = Math.max(...links.map(({ seenAt }) => seenAt ?? Number.NEGATIVE_INFINITY));
     // The look is postponed to the next turn of the timer, but only once, because devices may come
     // all the time.
     if (this.#lookDue) {
-      this.#putOff = arriving && !this.#putOff;
+      this.#putOff = this.#isArriving(now) && !this.#putOff;
     }
     const look = (this.#lookDue && !this.#putOff) || helpers !== this.#helpers;
     this.#lookDue = false;
     this.#helpers = helpers;
+    this.#lookedAt = look ? now : this.#lookedAt;
     return look;
   }
 
@@ -108,6 +120,22 @@ export class PassSchedule {
     clearTimeout(this.#retry);
     clearInterval(this.#timer);
     return this.#passes.close();
+  }
+
+  /** The check waits for the lock of the process that creates a device, as a look does. */
+  #check(isQuiet: () => boolean): void {
+    const now = performance.now();
+    if (this.#passes.busy || this.#putOff || now - this.#lookedAt >= LOOK_INTERVAL_MS) {
+      this.#requestLook();
+    } else if (this.#isArriving(now)) {
+      this.#putOff = true;
+    } else if (!isQuiet()) {
+      this.#requestLook();
+    }
+  }
+
+  #isArriving(now: number): boolean {
+    return now - this.#arrivedAt < ARRIVAL_MS;
   }
 
   #requestLook(): void {

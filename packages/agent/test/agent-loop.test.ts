@@ -334,11 +334,39 @@ test('while devices keep coming, the check for interference is delayed, but not 
     looks.push(options?.look ?? true);
     return apply(state);
   };
+  datapath.isIntact = () => false;
   // It is new whenever somebody asks.
   links.links = () => [web(5, { seenAt: performance.now() }), ids];
   agent.take(PROGRAM);
   await until('two looks', () => looks.filter((look) => look).length >= 2);
   assert.ok(!looks.some((look, index) => look && looks[index + 1]), looks.join());
+});
+
+test('without a sign of interference no pass is made, and with one a pass that looks comes within a second', async (t) => {
+  const { agent, datapath } = await running(t, web(), ids);
+  const looks: boolean[] = [];
+  const apply = datapath.apply.bind(datapath);
+  datapath.apply = (state: DatapathState, options?: ApplyOptions) => {
+    looks.push(options?.look ?? true);
+    return apply(state);
+  };
+  let checks = 0;
+  datapath.isIntact = () => {
+    checks++;
+    return datapath.interference.length === 0;
+  };
+  agent.take(PROGRAM);
+  await until('three checks', () => checks >= 3);
+  assert.ok(!looks.slice(1).includes(true), looks.join());
+  const before = looks.length;
+  datapath.interference = [{ kind: 'unpinned', count: 1 }];
+  const since = performance.now();
+  await until('a look', () => looks.includes(true), { limitMs: 3000 });
+  assert.ok(performance.now() - since < 1000);
+  datapath.interference = [];
+  const passes = looks.length;
+  await until('three more checks', () => checks >= 8);
+  assert.ok(looks.length <= passes + 1, `${before} passes, ${passes}, and then ${looks.length}`);
 });
 
 test('a look is in the state while it lives, follows its guest, and is gone from the state after it', async (t) => {

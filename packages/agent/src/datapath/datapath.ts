@@ -413,6 +413,12 @@ export interface Datapath {
    */
   apply(desired: DatapathState, options?: ApplyOptions): Promise<ApplyResult>;
   /**
+   * Whether the data plane is as the last `apply` has left it, as far as this can be seen cheaply.
+   * False where that apply had something to repair, or problems: what has become of them is to be
+   * seen. `apply` with a look sees more.
+   */
+  isIntact(): boolean;
+  /**
    * All counters: of the parts of the last applied state, and of parts that have left it, until
    * their last counts are saved. If a new part needs a counter slot and none is free, it gets the
    * slot of the part that left first, saved or not.

@@ -89,6 +89,10 @@ export class FakeDatapath implements Datapath {
     this.#captures.set(id, { ...(this.#captures.get(id) ?? noCounts()), matched: counts, copied: counts });
   }
 
+  isIntact(): boolean {
+    return this.interference.length === 0;
+  }
+
   hookKind(): 'tcx' {
     return 'tcx';
   }

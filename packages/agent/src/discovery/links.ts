@@ -55,6 +55,8 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   readonly #client = new RtClient();
   readonly #monitor: RtMonitor;
   #links = new Map<number, Link>();
+  /** `#links` in order. Undefined: not asked for since they changed. */
+  #sorted: readonly Link[] | undefined;
   #touched = new Set<number>();
   /** `Link.seenAt` of every device, by ifindex. */
   readonly #seenAt = new Map<number, number | undefined>();
@@ -92,7 +94,8 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   }
 
   links(): readonly Link[] {
-    return [...this.#links.values()].sort((a, b) => a.ifindex - b.ifindex);
+    this.#sorted ??= [...this.#links.values()].sort((a, b) => a.ifindex - b.ifindex);
+    return this.#sorted;
   }
 
   close(): void {
@@ -212,6 +215,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
         continue;
       }
       changed = true;
+      this.#sorted = undefined;
       if (link === undefined) {
         this.#links.delete(ifindex);
       } else {
@@ -240,6 +244,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       }
       links.set(ifindex, this.#dated(link));
     }
+    this.#sorted = undefined;
     return links;
   }
 

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { reason } from '../log.ts';
-import { type Domain, type DomainState, guestState, parseDomain } from './libvirt-domain.ts';
+import type { Domain, DomainState } from './libvirt-domain.ts';
 import { DOMAIN, VirshShell, virshEnvironment, virshOptions } from './virsh-shell.ts';
 
 /** The result of reading domains. */
@@ -70,7 +70,7 @@ export class Virsh {
     for (const name of names) {
       const answer = await this.#ask([`domstats --state ${name}`, `dumpxml ${name}`]);
       try {
-        const domain = parseAnswer(answer);
+        const domain = await parseAnswer(answer);
         if (domain !== undefined) {
           reading.domains.push(domain);
         } else if (answer.includes(`failed to get domain '${name}'`)) {
@@ -116,7 +116,7 @@ export class Virsh {
 }
 
 /** Reads the answer about one domain: its state, then its XML. Undefined if it is incomplete. */
-function parseAnswer(answer: string): Domain | undefined {
+async function parseAnswer(answer: string): Promise<Domain | undefined> {
   const [xml] = DOMAIN.exec(answer) ?? [];
   if (xml === undefined) {
     return undefined;
@@ -124,6 +124,8 @@ function parseAnswer(answer: string): Domain | undefined {
   const before = answer.slice(0, answer.indexOf(xml));
   const number = (key: string) => Number(new RegExp(`^\\s*state\\.${key}=(\\d+)$`, 'm').exec(before)?.[1] ?? 0);
   const state: DomainState = { state: number('state'), reason: number('reason') };
+  // Only where there are domains: the parser of XML takes memory.
+  const { guestState, parseDomain } = await import('./libvirt-domain.ts');
   return parseDomain(xml, guestState(state));
 }
 

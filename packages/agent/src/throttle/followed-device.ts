@@ -8,8 +8,13 @@ import { Refusals } from './refusals.ts';
 import { Unprotected } from './unprotected.ts';
 import { Headroom } from './uplink-headroom.ts';
 
+/** Milliseconds between two readings of a device while no copies leave by it. */
+const REST_MS = 500;
+
 export class FollowedDevice {
   readonly #refusals: Refusals;
+  /** Its budget at the last reading, and when that was. */
+  #last: Pick<DeviceBudget, 'passed' | 'refused'> & { at: number } = { passed: -1, refused: -1, at: 0 };
   /** Headroom of each device that may carry the copies, by ifindex. */
   readonly #headrooms = new Map<number, Headroom>();
   readonly #shared = new Unprotected();
@@ -33,11 +38,21 @@ export class FollowedDevice {
   }
 
   /**
+   * Whether its carriers need not be read yet, because nobody has wanted to send a copy since they
+   * were.
+   * @param now monotonic milliseconds
+   */
+  isAtRest({ passed, refused }: DeviceBudget, now: number): boolean {
+    return passed === this.#last.passed && refused === this.#last.refused && now - this.#last.at < REST_MS;
+  }
+
+  /**
    * Returns the new budget in bytes a second. 0: no limit.
    * @param readings of its carriers; one of them is the device itself
    * @param at monotonic milliseconds of the readings
    */
   next({ ifindex, rate, passed, refused }: DeviceBudget, readings: readonly CarrierReading[], at: number): number {
+    this.#last = { passed, refused, at };
     this.#refusals.note(refused, at);
     for (const gone of this.#headrooms.keys()) {
       if (!readings.some((reading) => reading.ifindex === gone)) {

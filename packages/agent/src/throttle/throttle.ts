@@ -130,9 +130,9 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   }
 
   #remember(budgets: readonly DeviceBudget[], changed: ReadonlyMap<number, number>): void {
-    const names = new Map(this.#parts.links().map(({ ifindex, name }) => [ifindex, name]));
+    const links = this.#parts.links();
     this.#budgets = budgets.flatMap(({ ifindex, rate }) => {
-      const device = names.get(ifindex);
+      const device = links.find((link) => link.ifindex === ifindex)?.name;
       return device === undefined ? [] : [{ device, bytesPerSecond: changed.get(ifindex) ?? rate }];
     });
   }
@@ -157,6 +157,9 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   /** Returns the new budget of a device. Undefined: unchanged. */
   async #follow(budget: DeviceBudget): Promise<number | undefined> {
     const { ifindex } = budget;
+    if (this.#followed.get(ifindex)?.isAtRest(budget, performance.now())) {
+      return undefined;
+    }
     const links = this.#parts.links();
     const link = links.find((candidate) => candidate.ifindex === ifindex);
     if (!link) {

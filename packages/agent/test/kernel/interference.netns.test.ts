@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { ApplyResult, DatapathState } from '../../src/datapath/datapath.ts';
+import { LAYOUT } from '../../src/datapath/kernel/layout.ts';
 import { attachForeign, type Foreign, foreignObject } from './support/foreign.ts';
 import { BY_CLSACT, programsAt, takeOff } from './support/hook.ts';
 import { addNamespace, link, run } from './support/namespace.ts';
@@ -71,6 +72,82 @@ test('nothing is repaired without interference', async () => {
   }
   await assertCopies();
 });
+
+/** Applies until nothing is left to repair. */
+async function settled(): Promise<void> {
+  await until('all in place', async () => {
+    await world.datapath.apply(state);
+    return world.datapath.isIntact();
+  });
+}
+
+/** Bytes as bpftool takes them. */
+const hex = (bytes: readonly string[]) => ['hex', ...bytes.map((byte) => byte.slice(2))];
+
+/** A row of the captures, and a change of it. */
+function changeRow(change: (map: string, row: { key: string[]; value: string[] }) => string[]): void {
+  const map = join(world.bpffs, 'maps', 'captures');
+  const [row] = JSON.parse(run('bpftool', '-j', 'map', 'dump', 'pinned', map));
+  run('bpftool', 'map', ...change(map, row));
+}
+
+const unpin = (...path: string[]) => unlinkSync(join(world.bpffs, ...path));
+/** What others do, and how they undo it where a repair does not. */
+const INTERFERENCE: [what: string, pins: boolean, interfere: () => (() => void) | undefined][] = [
+  [
+    'a program is detached',
+    false,
+    () => void takeOff(world.bpffs, world.devices.vm.ifindex, 'egress', 'capture_egress'),
+  ],
+  [
+    'a program comes in front',
+    false,
+    () => {
+      const theirs = attachForeign(foreignObject(), world.devices.vm.ifindex, 'ingress', 'go_on');
+      return () => theirs.close();
+    },
+  ],
+  ['the pin of a link is removed', true, () => void unpin('links', keyOf('capture_ingress'))],
+  ['the pin of a map is removed', false, () => void unpin('maps', 'captures')],
+  ['a row is removed', false, () => void changeRow((map, { key }) => ['delete', 'pinned', map, 'key', ...hex(key)])],
+  [
+    'a row is changed',
+    false,
+    () =>
+      void changeRow((map, { key, value }) => {
+        const other = value.map((byte, at) => (at === LAYOUT.capture.fields.threshold ? '0x07' : byte));
+        return ['update', 'pinned', map, 'key', ...hex(key), 'value', ...hex(other)];
+      }),
+  ],
+  [
+    'a row is added',
+    false,
+    () =>
+      void changeRow((map, { key, value }) => {
+        const other = key.map((byte, at) => (at === LAYOUT.capture_key.fields.ifindex ? '0xee' : byte));
+        return ['update', 'pinned', map, 'key', ...hex(other), 'value', ...hex(value)];
+      }),
+  ],
+];
+
+for (const [what, pins, interfere] of INTERFERENCE) {
+  test(
+    `the check between looks sees that ${what}, and nothing before and after the repair`,
+    pins ? NO_PINS : {},
+    async () => {
+      await settled();
+      assert.equal(world.datapath.isIntact(), true);
+      const undo = interfere();
+      assert.equal(world.datapath.isIntact(), false);
+      assert.equal(world.datapath.isIntact(), false, 'it is no news, but not repaired');
+      await repaired();
+      await settled();
+      undo?.();
+      await settled();
+      await assertCopies();
+    },
+  );
+}
 
 test('a program is attached again after someone else has detached it', async () => {
   takeOff(world.bpffs, world.devices.vm.ifindex, 'ingress', 'capture_ingress');

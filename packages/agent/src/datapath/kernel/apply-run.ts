@@ -106,7 +106,17 @@ export class ApplyRun {
     this.#result.held = await holding.end(this.#desired);
     this.#release();
     this.#tellProblems(rows, now);
+    this.#opened.interference.settled(
+      rows.attachments.map(({ attachment }) => attachment),
+      this.#isWhole(),
+    );
     return this.#result;
+  }
+
+  /** Whether all is as it should be, and nothing of it had to be repaired. */
+  #isWhole(): boolean {
+    const { refused, problems, repaired, unseen } = this.#result;
+    return this.#opened.switched && [refused, problems, repaired, unseen].every(({ length }) => length === 0);
   }
 
   #remember(): void {

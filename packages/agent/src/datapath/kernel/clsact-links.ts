@@ -137,6 +137,17 @@ export class ClsactLinks implements Links {
     this.#held.set(attachmentKey(attachment), attachment);
   }
 
+  areInPlace(attachments: readonly Attachment[], ours: ReadonlySet<number>): boolean {
+    // Before ours, at tcx, there may be programs of others.
+    const isBehind = (attachment: Attachment) => this.#tcx && this.obstacle(attachment, ours) !== undefined;
+    return (
+      !this.#places.haveChanged() &&
+      attachments.every(
+        (attachment) => this.attached(attachment) && !this.isPushedBack(attachment) && !isBehind(attachment),
+      )
+    );
+  }
+
   wasTakenOff(attachment: Attachment): boolean {
     return this.holds(attachment) && !this.attached(attachment);
   }

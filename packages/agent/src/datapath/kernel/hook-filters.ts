@@ -3,6 +3,7 @@
  * change.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { RtChanges } from '../../netlink/rt-sync.ts';
 import { GROUP, getU32, RTM } from '../../netlink/rtnetlink.ts';
 import type { Filter, Side, TcFilters } from '../../netlink/tc-filters.ts';
@@ -55,6 +56,20 @@ export class HookFilters {
         this.forget(getU32(data, 4));
       }
     }
+  }
+
+  /**
+   * Whether a hook that was read has other filters now. Hooks that may have changed since the last
+   * call are read again. @throws NetlinkError
+   */
+  haveChanged(): boolean {
+    const before = new Map(this.#known);
+    this.look();
+    const forgotten = [...before].filter(([key]) => !this.#known.has(key));
+    return forgotten.some(([key, place]) => {
+      const [ifindex, hook] = key.split('-') as [string, Hook];
+      return !isDeepStrictEqual(this.at({ ifindex: Number(ifindex), hook }), place);
+    });
   }
 
   /** The filters at a hook. @throws NetlinkError */

@@ -79,6 +79,10 @@ class KernelDatapath implements Datapath {
     return new ApplyRun(this.#get(), this.#expedite, desired, options).run();
   }
 
+  isIntact(): boolean {
+    return this.#get().interference.isIntact();
+  }
+
   hookKind(): HookKind {
     return this.#get().links.kind;
   }

@@ -1,7 +1,7 @@
 /** Loads the data plane, or takes over a pinned one. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isOnBpfFileSystem } from '../../host/bpf-file-system.ts';
 import { OBJECT_PATH } from './brought.ts';
 import {
@@ -83,6 +83,8 @@ const USER_SPACE_ALONE: ReadonlySet<MapName> = new Set<MapName>(['slots', 'slot_
 
 /** The installed data plane: every map, and the programs for links. */
 export interface Installation {
+  /** Name of the folder with the pins of programs. */
+  programFolder: string;
   maps: Record<MapName, BpfMap>;
   programs: ReadonlyMap<ProgramName, number>;
   /** The program that observes what guests read. */
@@ -179,6 +181,7 @@ export function install(bpffs: string, prepared: Prepared): Installation {
     programs,
     reader,
     programIds: new Set([...programs.values()].map(programId)),
+    programFolder: basename(programFolder),
     finish() {
       removeOtherBuilds(bpffs, build);
       renameMaps(mapFolder, pins);

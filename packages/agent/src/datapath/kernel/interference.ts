@@ -1,4 +1,6 @@
 /** Finds interference: removed pins, changed maps, programs that were pushed back. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { DatapathProblem, Repair } from '../datapath.ts';
 import type { Installation } from './install.ts';
 import { type Attachment, attachmentKey, type Links } from './links.ts';
@@ -13,6 +15,8 @@ const LOOK_INTERVAL_MS = 400;
  */
 const SMALL_TABLE = 256;
 const LARGE_TABLE_TURN = 20;
+/** Tables of up to so many rows are compared by `isIntact`. */
+const COMPARED_TABLE = 4096;
 
 export interface InterferenceParts {
   bpffs: string;
@@ -40,6 +44,9 @@ export class Interference {
   readonly #rivals = new Rivals();
   #lookedAt = 0;
   #looks = 0;
+  /** Programs at hooks as the last apply has left them. Undefined: not all is as it should be. */
+  #settled: readonly Attachment[] | undefined;
+  #pinsChangedAt = '';
 
   constructor(parts: InterferenceParts) {
     this.#parts = parts;
@@ -57,6 +64,7 @@ export class Interference {
       .filter((attachment) => links.attached(attachment) && links.isPushedBack(attachment, installation.programIds))
       .filter((attachment) => this.#rivals.behind(attachmentKey(attachment), now));
     const pins = this.#restorePins();
+    this.#pinsChangedAt = this.#pinChanges();
     return {
       pushedBack: new Set(back.map(attachmentKey)),
       repaired: [
@@ -66,6 +74,39 @@ export class Interference {
       ],
       problems: typeof pins === 'number' ? [] : [pins],
     };
+  }
+
+  /**
+   * Notes what an apply has left.
+   * @param attachments all programs that belong to the state
+   * @param whole the apply has looked or attached without any trouble, so that only changes matter from now on
+   */
+  settled(attachments: readonly Attachment[], whole: boolean): void {
+    this.#settled = whole ? attachments : undefined;
+  }
+
+  /**
+   * Whether nobody has changed what the last apply has left. A fraction of the cost of `look`, which
+   * also sees what is not asked here: whether large tables and the helper device are unchanged, and
+   * pins that others have removed in the same moment in which we made some.
+   */
+  isIntact(): boolean {
+    const { links, installation, tables } = this.#parts;
+    return (
+      this.#settled !== undefined &&
+      links.areInPlace(this.#settled, installation.programIds) &&
+      this.#pinChanges() === this.#pinsChangedAt &&
+      !tables.some((table) => table.size <= COMPARED_TABLE && table.differs())
+    );
+  }
+
+  /** When something was pinned or unpinned last, for comparison. */
+  #pinChanges(): string {
+    const { bpffs } = this.#parts;
+    const times = ['', 'maps', 'links', this.#parts.installation.programFolder].map(
+      (folder) => statSync(join(bpffs, folder), { bigint: true, throwIfNoEntry: false })?.mtimeNs,
+    );
+    return times.join();
   }
 
   /** True where another program repeatedly attaches before ours. */

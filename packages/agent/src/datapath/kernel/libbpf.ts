@@ -53,7 +53,7 @@ export class ProgramRefused extends BpfError {
 }
 
 function errnoName(errno: number): string {
-  if (errno === 524) {
+  if (errno === ENOTSUPP) {
     return 'ENOTSUPP'; // kernel-internal, not known to libc
   }
   try {
@@ -101,6 +101,9 @@ const call = {
   update: library.func('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
   remove: library.func('int bpf_map_delete_elem(int fd, const void *key)'),
   nextKey: library.func('int bpf_map_get_next_key(int fd, const void *key, void *next)'),
+  lookupBatch: library.func(
+    'int bpf_map_lookup_batch(int fd, const void *from, void *to, void *keys, void *values, void *count, void *options)',
+  ),
   progQuery: library.func(
     'int bpf_prog_query(int target, int type, uint32_t flags, void *attachFlags, void *ids, void *count)',
   ),
@@ -116,9 +119,10 @@ const call = {
 // libbpf's own messages would go to stderr; failures are reported through return values instead.
 call.setPrint(null);
 
-function check(what: string, result: number): number {
+/** @param what names the call. A function where the name costs something: most calls succeed */
+function check(what: string | (() => string), result: number): number {
   if (result < 0) {
-    throw new BpfError(what, -result);
+    throw new BpfError(typeof what === 'string' ? what : what(), -result);
   }
   return result;
 }
@@ -129,6 +133,20 @@ const SYS_BPF = process.arch === 'arm64' ? 280 : 321;
 const ENOENT = 2;
 const ENODEV = 19;
 const EINVAL = 22;
+const ENOSPC = 28;
+const ENOTSUPP = 524; // of the kernel alone
+/** Rows that a reading of a whole map has room for: at first, and at most. */
+const LEAST_ROWS = 64;
+const MOST_ROWS = 1 << 17;
+/** Whole maps are read into these, which grow. */
+const scratches = { keys: Buffer.alloc(0), values: Buffer.alloc(0) };
+
+function scratch(name: keyof typeof scratches, size: number): Buffer {
+  if (scratches[name].length < size) {
+    scratches[name] = Buffer.alloc(size);
+  }
+  return scratches[name];
+}
 
 /** Number of CPUs that per-CPU maps have values for. */
 export function possibleCpus(): number {
@@ -195,6 +213,33 @@ export class BpfMap {
     return true;
   }
 
+  /**
+   * All rows, read with as few calls as possible. The buffers are valid until the next call for any
+   * map. Undefined if the kernel reads this map only row by row.
+   * @param room how many rows are expected
+   */
+  content(keySize: number, valueSize: number, room: number): MapContent | undefined {
+    for (let most = Math.max(room, LEAST_ROWS); ; most *= 2) {
+      const keys = scratch('keys', most * keySize);
+      const values = scratch('values', most * valueSize);
+      const count = Buffer.alloc(4);
+      count.writeUInt32LE(most);
+      const place = Buffer.alloc(Math.max(keySize, 4)); // a number of a bucket, or a key
+      const result: number = call.lookupBatch(this.fd, null, place, keys, values, count, null);
+      const found = count.readUInt32LE();
+      // ENOENT: there are no more. Otherwise more rows may follow, and they are read with more room.
+      if (result === -ENOENT) {
+        return { count: found, keys: keys.subarray(0, found * keySize), values: values.subarray(0, found * valueSize) };
+      }
+      if (result === -EINVAL || result === -ENOTSUPP || most > MOST_ROWS) {
+        return undefined;
+      }
+      if (result !== -ENOSPC) {
+        check(() => `read map ${this.name}`, result);
+      }
+    }
+  }
+
   /** All keys. They are collected before the call returns. */
   keys(size: number): Buffer[] {
     const keys: Buffer[] = [];
@@ -210,6 +255,13 @@ export class BpfMap {
       key = next;
     }
   }
+}
+
+/** The rows of a map, one after the other. */
+export interface MapContent {
+  count: number;
+  keys: Buffer;
+  values: Buffer;
 }
 
 /** What a callback returns to read no more records for now: ECANCELED. */
@@ -470,7 +522,7 @@ export function attachTcx(program: number, ifindex: number, hook: 'ingress' | 'e
   request.writeUInt32LE(behind ?? 0, 16);
   const link: number = call.bpf(SYS_BPF, BPF_LINK_CREATE, request, request.length);
   const result = link < 0 ? -koffi.errno() : link; // before the next call sets another
-  return check(`attach to ${hook} of ${deviceName(ifindex)}`, result);
+  return check(() => `attach to ${hook} of ${deviceName(ifindex)}`, result);
 }
 
 /**
@@ -496,27 +548,34 @@ export function attachTracing(program: number): number {
 
 /** The most programs at one hook (BPF_MPROG_MAX, include/linux/bpf_mprog.h). */
 const MPROG_MAX = 64;
+/** Room for one answer. A node asks for hundreds of hooks at a time, and keeps none of the answers. */
+const queried = { ids: Buffer.alloc(4 * MPROG_MAX), count: Buffer.alloc(4), flags: Buffer.alloc(4) };
 
 /**
  * Kernel ids of the programs at a tcx hook, in the order in which they run. Empty where the device
  * is gone.
  */
 export function programsAt(ifindex: number, hook: 'ingress' | 'egress'): number[] {
-  const ids = Buffer.alloc(4 * MPROG_MAX);
-  const count = Buffer.alloc(4);
+  const { ids, count, flags } = queried;
   count.writeUInt32LE(MPROG_MAX);
-  const result: number = call.progQuery(ifindex, TCX_ATTACH_TYPE[hook], 0, Buffer.alloc(4), ids, count);
+  const result: number = call.progQuery(ifindex, TCX_ATTACH_TYPE[hook], 0, flags, ids, count);
   if (result === -ENOENT || result === -ENODEV) {
     return [];
   }
-  check(`list the programs at ${hook} of ${deviceName(ifindex)}`, result);
-  return Array.from({ length: count.readUInt32LE() }, (_, i) => ids.readUInt32LE(4 * i));
+  check(() => `list the programs at ${hook} of ${deviceName(ifindex)}`, result);
+  const found: number[] = [];
+  for (let i = 0; i < count.readUInt32LE(); i++) {
+    found.push(ids.readUInt32LE(4 * i));
+  }
+  return found;
 }
+
+/** Room for one answer about a link. */
+const readLink = { info: Buffer.alloc(128), length: Buffer.alloc(4) };
 
 /** The device of a tcx link. 0 if the device is gone and the kernel has detached the link. */
 export function tcxLinkInfo(link: number): { ifindex: number; programId: number } {
-  const info = Buffer.alloc(128);
-  const length = Buffer.alloc(4);
+  const { info, length } = readLink;
   length.writeUInt32LE(info.length);
   check('read link', call.objInfo(link, info, length));
   // struct bpf_link_info: type, id, prog_id, padding, then tcx.ifindex and tcx.attach_type

@@ -77,6 +77,11 @@ export interface Links {
    * @throws BpfError, NetlinkError or HookOccupiedError; nothing is left behind then
    */
   attach(attachment: Attachment, program: number): void;
+  /**
+   * True if all of these are attached, none is pushed back, and no filter of others has come or gone
+   * at a hook that was asked about. Cheaper than asking for each.
+   */
+  areInPlace(attachments: readonly Attachment[], ours: ReadonlySet<number>): boolean;
   /** True if it was attached here, and other software has detached it. */
   wasTakenOff(attachment: Attachment): boolean;
   /**

@@ -1,5 +1,5 @@
 /** Keeps one map equal to a table of rows. It writes only differences. */
-import { BpfError, type BpfMap } from './libbpf.ts';
+import { BpfError, type BpfMap, type MapContent } from './libbpf.ts';
 
 /** Rows by their key in hex. */
 export type Rows = ReadonlyMap<string, Buffer>;
@@ -60,6 +60,8 @@ export class TableWriter {
   readonly #shared: Shared | undefined;
   /** The contents of the map: as last read, with all later writes. */
   #rows: Map<string, Buffer>;
+  /** Keys and values as they were when they last were those of `#rows`. Undefined: not read since. */
+  #seen: Pick<MapContent, 'keys' | 'values'> | undefined;
   #left = 0;
 
   /** @param shared changes by the data plane. Default none */
@@ -94,11 +96,53 @@ export class TableWriter {
       }
     }
     this.#rows = rows;
+    this.#seen = undefined;
     const changed = [...rows].filter(([key, value]) => !before.get(key)?.equals(value)).length;
     return changed + [...before.keys()].filter((key) => !rows.has(key)).length;
   }
 
+  /**
+   * Whether the map is other than what was written. Cheaper than `reread`, and repairs nothing. True
+   * also for changes of the data plane that `reread` may accept.
+   */
+  differs(): boolean {
+    const content = this.#content();
+    if (content === undefined) {
+      return !sameRows(this.#read(), this.#rows, this.#shared);
+    }
+    const { count, keys, values } = content;
+    if (count !== this.#rows.size) {
+      return true;
+    }
+    if (this.#seen?.keys.equals(keys) && this.#seen.values.equals(values)) {
+      return false;
+    }
+    if (!sameRows(this.#rowsIn(content), this.#rows, this.#shared)) {
+      return true;
+    }
+    this.#seen = { keys: Buffer.from(keys), values: Buffer.from(values) };
+    return false;
+  }
+
+  #content(): MapContent | undefined {
+    return this.#map.content(this.#keySize, this.#valueSize, this.#rows?.size ?? 0);
+  }
+
+  #rowsIn({ count, keys, values }: MapContent): Map<string, Buffer> {
+    const rows = new Map<string, Buffer>();
+    for (let i = 0; i < count; i++) {
+      const key = keys.toString('hex', i * this.#keySize, (i + 1) * this.#keySize);
+      const value = Buffer.from(values.subarray(i * this.#valueSize, (i + 1) * this.#valueSize));
+      rows.set(key, this.#shared?.blank?.(value) ?? value);
+    }
+    return rows;
+  }
+
   #read(): Map<string, Buffer> {
+    const content = this.#content();
+    if (content !== undefined) {
+      return this.#rowsIn(content);
+    }
     const rows = new Map<string, Buffer>();
     for (const key of this.#map.keys(this.#keySize)) {
       const value = Buffer.alloc(this.#valueSize);
@@ -133,6 +177,7 @@ export class TableWriter {
         continue;
       }
       this.#rows.set(key, value);
+      this.#seen = undefined;
       written++;
     }
     return written;
@@ -160,8 +205,20 @@ export class TableWriter {
       }
       this.#map.remove(Buffer.from(key, 'hex'));
       this.#rows.delete(key);
+      this.#seen = undefined;
       removed++;
     }
     return removed;
   }
+}
+
+/** Whether both have the same rows. Values that the data plane counts in need not be the same. */
+function sameRows(found: Rows, written: Rows, shared: Shared | undefined): boolean {
+  return (
+    found.size === written.size &&
+    [...written].every(([key, row]) => {
+      const value = found.get(key);
+      return value !== undefined && (shared?.stays || value.equals(row));
+    })
+  );
 }

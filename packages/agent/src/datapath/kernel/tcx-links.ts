@@ -98,6 +98,18 @@ export class TcxLinks implements Links {
     return programsAt(ifindex, hook).findLast((id) => ours.includes(id));
   }
 
+  areInPlace(attachments: readonly Attachment[], ours: ReadonlySet<number>): boolean {
+    if (this.#places.haveChanged()) {
+      return false;
+    }
+    const hooks = Map.groupBy(attachments, ({ ifindex, hook }) => `${hook}-${ifindex}`);
+    return [...hooks.values()].every((placed) => {
+      const ids = programsAt(placed[0]!.ifindex, placed[0]!.hook);
+      // All of ours come first, and each is there once.
+      return ids.length >= placed.length && placed.every((_, at) => ours.has(ids[at]!));
+    });
+  }
+
   wasTakenOff(attachment: Attachment): boolean {
     return this.#held.has(attachmentKey(attachment)) && !this.attached(attachment);
   }
