@@ -67,7 +67,7 @@ async function measure(options: Options, signal: AbortSignal, loads: number[]): 
   }
   if (options.only.includes('agent')) {
     loads.push(await idleLoad());
-    rows.push(...(await measureAgent(labName, signal, rounds, say)));
+    rows.push(...(await measureAgent({ labName, command: options.command }, signal, rounds, say)));
   }
   return rows;
 }

@@ -27,6 +27,8 @@ export const USAGE = `usage: make bench BENCH='[OPTION...]', or scripts/run.sh b
   --seconds S     length of one run. Default 1
   --quick         3 rounds of 0.5 seconds: to see that it works, not to quote
   --only LIST     parts, comma separated: ${PARTS.join(', ')}
+  --command FILE  the mirrorplane command whose daemons the part agent measures: to compare builds.
+                  Default: the one of this checkout
   --help`;
 
 export interface Options {
@@ -36,6 +38,8 @@ export interface Options {
   /** Which of PARTS. */
   only: string[];
   quick: boolean;
+  /** The command that starts the daemons. Undefined: the one of this checkout. */
+  command: string | undefined;
 }
 
 /** @throws Error with a message for the operator. Returns 'help' where that was asked for. */
@@ -47,6 +51,7 @@ export function parseOptions(argv: string[]): Options | 'help' {
       seconds: { type: 'string' },
       quick: { type: 'boolean', default: false },
       only: { type: 'string' },
+      command: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -66,5 +71,5 @@ export function parseOptions(argv: string[]): Options | 'help' {
   if (unknown.length > 0) {
     throw new Error(`--only: ${unknown.join(', ')} is not among ${PARTS.join(', ')}`);
   }
-  return { rounds, seconds, only, quick: values.quick };
+  return { rounds, seconds, only, quick: values.quick, command: values.command };
 }

@@ -32,30 +32,36 @@ export const PINS_OF_A_CAPTURE = 2;
 const USER_HZ = 100;
 const MIB = 1024;
 
+interface Measured {
+  labName: string;
+  /** The `mirrorplane` command that starts the daemons. Undefined: the one of this checkout. */
+  command: string | undefined;
+}
+
 export async function measureAgent(
-  labName: string,
+  measured: Measured,
   signal: AbortSignal,
   rounds: number,
   onStep: (step: string) => void,
 ): Promise<Row[]> {
-  const idle = await withGuests(labName, signal, GUESTS, async (lab) => [
+  const idle = await withGuests(measured, signal, GUESTS, async (lab) => [
     ...(await measureIdle(lab, signal, onStep)),
     ...(await measureAppearance(lab, signal, onStep)),
   ]);
-  const start = await withGuests(labName, signal, GUESTS_AT_START, (lab) => measureStart(lab, rounds, onStep));
+  const start = await withGuests(measured, signal, GUESTS_AT_START, (lab) => measureStart(lab, rounds, onStep));
   return [...idle, ...start];
 }
 
 /** A node with guests that are all captured, and one with the destination. */
 async function withGuests<T>(
-  name: string,
+  { labName: name, command }: Measured,
   signal: AbortSignal,
   guests: number,
   work: (lab: Lab) => Promise<T>,
 ): Promise<T> {
   let lab: Lab | undefined;
   try {
-    lab = await createLab({ name, signal, topology: topologyOf(guests) });
+    lab = await createLab({ name, signal, topology: topologyOf(guests), ...(command !== undefined && { command }) });
     const destination = lab.topology.vms.find((vm) => vm.node !== NODE)!.id;
     const sources = lab.topology.vms.filter((vm) => vm.node === NODE).map(({ id }) => id);
     await call(lab, 'POST', 'policies', { name: 'all', sources, destination });
@@ -97,7 +103,8 @@ async function measureIdle(lab: Lab, signal: AbortSignal, onStep: (step: string)
     return [
       row(`agent/idle-${GUESTS}-guests/${name}/cpu`, '% of a CPU', [(100 * (cpuSeconds(pid) - before[i]!)) / seconds]),
       row(`agent/idle-${GUESTS}-guests/${name}/rss`, 'MiB', [mebibytes('Rss')]),
-      row(`agent/idle-${GUESTS}-guests/${name}/pss`, 'MiB', [mebibytes('Pss')]),
+      // Memory that nobody else has: pages of Node.js itself are one for all daemons of a host.
+      row(`agent/idle-${GUESTS}-guests/${name}/private`, 'MiB', [mebibytes('Private_Dirty')]),
       row(`agent/idle-${GUESTS}-guests/${name}/open-files`, 'files', [readdirSync(`/proc/${pid}/fd`).length]),
     ];
   });
