@@ -158,6 +158,7 @@ async function makeSource(lab: Lab, signal: AbortSignal): Promise<void> {
 /** From the start of the process, with nothing of ours in the kernel, to the last capture. */
 async function measureStart(lab: Lab, rounds: number, onStep: (step: string) => void): Promise<Row[]> {
   const took: number[] = [];
+  const used: number[] = [];
   for (let round = 1; round <= rounds; round++) {
     onStep(`start with ${GUESTS_AT_START} guests: round ${round} of ${rounds}`);
     await lab.stopAgent(NODE, 'SIGKILL');
@@ -169,9 +170,13 @@ async function measureStart(lab: Lab, rounds: number, onStep: (step: string) => 
     const started = lab.startAgent(NODE);
     await until('all captures', () => countOf(lab) === 2 * GUESTS_AT_START, { pauseMs: 1, limitMs: 60_000 });
     took.push(performance.now() - began);
+    used.push(1000 * cpuSeconds(pidOf(lab, `agent-${NODE}`)));
     await started;
   }
-  return [row(`agent/start-${GUESTS_AT_START}-guests`, 'ms', took)];
+  return [
+    row(`agent/start-${GUESTS_AT_START}-guests/time`, 'ms', took),
+    row(`agent/start-${GUESTS_AT_START}-guests/cpu`, 'ms', used),
+  ];
 }
 
 function countOf(lab: Lab): number {
