@@ -12,6 +12,7 @@ help:
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
 	@echo "make simulate    the cluster in one process by virtual time, thousands of schedules (SEED=, RUNS=, SECONDS=)"
 	@echo "make simulate-mutations plants faults, and sees that the simulation finds each (ONLY=, SEED=)"
+	@echo "make failover    three controllers over etcd, and the leader is killed again and again (KILLS=50)"
 	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
 	@echo "make check       format, lint, types, the API document, and the structure of the tree"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
@@ -65,6 +66,9 @@ fuzz: build root
 	@[ -n "$(ONLY)" ] || FUZZ_PACKETS=1000000 unshare -n scripts/run.sh --test packages/bpf/test/terminate.netns.test.ts
 	@[ -n "$(ONLY)" ] || FUZZ_RUNS=20000 scripts/run.sh --test packages/cli/test/bad-files.test.ts
 	@scripts/run.sh test/fuzz/main.ts
+
+failover: build root
+	@KILLS=$(or $(KILLS),50) scripts/run.sh --test --test-name-pattern='is killed again|killed leader' packages/controller/test/cluster/failover.test.ts
 
 chaos: build root
 	@scripts/run.sh test/chaos/main.ts
@@ -126,4 +130,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out test/kernels/out packages/console/dist
 
-.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos simulate simulate-mutations kernels packages packages-test sbom audit release demo bench scale scale-parts bench-console up root clean
+.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos simulate simulate-mutations failover kernels packages packages-test sbom audit release demo bench scale bench-console up root clean

@@ -68,6 +68,7 @@ const ROOMS: Record<string, readonly string[]> = {
     'shared',
     'backup',
     'tls',
+    'cluster',
     'streams',
     'looks',
     'decoder',

@@ -37,7 +37,7 @@ import { uninstall } from './uninstall.ts';
 
 interface Flags {
   node?: string;
-  controller?: string;
+  controller?: string[];
   token?: string;
   tokenFile?: string;
   data: string;
@@ -82,13 +82,15 @@ function nodeName(text: string): string {
   return text;
 }
 
-function controllerAddress(text: string): string {
+/** Several are divided by commas, or given one by one, as in a list of a settings file. */
+function controllerAddresses(text: string, before: string[] = []): string[] {
+  const all = text.split(',').map((one) => one.trim());
   try {
-    parseController(text);
+    all.forEach(parseController);
   } catch {
-    throw new InvalidArgumentError('write it as HOST:PORT.');
+    throw new InvalidArgumentError('write it as HOST:PORT, and several controllers divided by commas.');
   }
-  return text;
+  return [...before, ...all];
 }
 
 function megabits(text: string): number {
@@ -129,7 +131,11 @@ const command = new Command('mirrorplane agent')
   )
   .version(AGENT_VERSION, '-V, --version', 'print the version')
   .option('--node <name>', 'name of this node', nodeName)
-  .option('--controller <host:port>', "address of the controller's port for agents", controllerAddress)
+  .option(
+    '--controller <host:port>',
+    "address of the controller's port for agents; of several controllers, all or some, divided by commas. The agent learns the others",
+    controllerAddresses,
+  )
   .addOption(new Option('--token <token>', 'refused').hideHelp())
   .option(
     '--token-file <file>',
@@ -223,7 +229,7 @@ async function run(flags: Flags, token: string | undefined, log: Logger, manager
   }
   const host = { bpffs, data, node, hook, mirrorDevice, mirrorAddress, datapath: () => kernelDatapath(bpffs, hook) };
   if (flags.check) {
-    printChecks(await checkHost({ ...host, controller }), flags.output);
+    printChecks(await checkHost({ ...host, controllers: controller }), flags.output);
     return;
   }
   if (node === undefined || controller === undefined) {

@@ -280,4 +280,5 @@ const WHAT: Record<AgentEventDraft['kind'], string> = {
   repaired: 'the repairs',
   datapathFailed: 'the failures',
   migrationMeasured: 'the migrations',
+  leaderRefused: 'the refusals of controllers',
 };

@@ -3,9 +3,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Closers } from '@mirrorplane/base';
+import type { AgentMessage } from '@mirrorplane/contract';
 import manifest from '../package.json' with { type: 'json' };
 import { Agent } from './agent.ts';
 import type { Credentials } from './controller-link/connection.ts';
+import { KnownControllers } from './controller-link/controllers.ts';
 import { credentialsFit, EnrollmentError, enroll, loadCredentials } from './controller-link/enroll.ts';
 import { EventRecorder } from './controller-link/event-outbox.ts';
 import { LooksClient } from './controller-link/looks-client.ts';
@@ -44,14 +46,15 @@ export const STATE_FILES = {
   neighbours: 'neighbours.json',
   identities: 'identities.json',
   wireguard: 'wireguard.json',
+  controllers: 'controllers.json',
 } as const;
 
 /** How to run an agent. */
 export interface AgentOptions {
   /** Name of the node: 1 to 63 lower-case letters, digits and hyphens. */
   node: string;
-  /** HOST:PORT of the controller's port for agents. */
-  controller: string;
+  /** HOST:PORT of the controller's port for agents; several, where there are several controllers. */
+  controller: string | readonly string[];
   /**
    * Join token. Needed only the first time. A token that was not used before makes the node enrol
    * again.
@@ -156,7 +159,10 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     if (options.datapath === undefined || options.bpffs !== undefined) {
       closers.add(await holdPins(bpffs));
     }
-    const { credentials, joinsAgain } = await obtainCredentials(options);
+    const given = typeof options.controller === 'string' ? [options.controller] : options.controller;
+    const controllers = await KnownControllers.load({ given, file: join(data, STATE_FILES.controllers), log });
+    closers.add(() => controllers.settled());
+    const { credentials, joinsAgain } = await obtainCredentials(options, controllers);
     const datapath = options.datapath ?? (await kernelDatapath(bpffs, options.hook));
     closers.add(() => datapath.close());
     await datapath.open();
@@ -210,14 +216,14 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     throttle?.start();
     const connect = (credentials: Credentials) => {
       const sync = new SyncClient({
-        controller: options.controller,
+        controller: controllers,
         credentials,
-        greeting: () => renewal.greet(agent.greeting()),
+        greeting: () => renewal.greet(agent.greeting()).map((message) => withTerm(message, controllers)),
         log,
         ...(options.timing !== undefined && { timing: options.timing }),
       });
       closers.add(() => sync.close());
-      const channel = new LooksClient({ controller: options.controller, credentials, log });
+      const channel = new LooksClient({ controller: () => controllers.current, credentials, log });
       closers.add(() => channel.close());
       const looks = new LookFollower({
         room: agent.looks,
@@ -241,6 +247,14 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       sync.on('tests', (tests) => agent.probes.take(tests));
       sync.on('certificate', (certificate) => renewal.take(certificate));
       sync.on('authority', (authorities) => renewal.follow(authorities));
+      sync.on('outdated', ({ controller, term, known }) => {
+        const why = `its term is ${term}, and the agent knows the leader of term ${known}`;
+        events.tell({
+          kind: 'leaderRefused',
+          cause: 'agent',
+          message: `the controller at ${controller} was refused: ${why}`,
+        });
+      });
       sync.on('dismissed', () => agent.dismiss());
       sync.on('looks', (orders) => looks.follow(orders));
       sync.on('connected', () => {
@@ -253,7 +267,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     };
     if (joinsAgain) {
       const ending = new AbortController();
-      const joining = joinAgain(options, credentials, ending.signal)
+      const joining = joinAgain(options, { stored: credentials, controllers }, ending.signal)
         .then((newer) => (ending.signal.aborted ? undefined : connect(newer)))
         .catch(() => undefined);
       closers.add(() => {
@@ -321,7 +335,7 @@ function createThrottle(
  * The credentials of an earlier start, or new ones. A node that has never enrolled must enrol
  * first.
  */
-async function obtainCredentials(options: AgentOptions): Promise<Membership> {
+async function obtainCredentials(options: AgentOptions, controllers: KnownControllers): Promise<Membership> {
   const { data, node, token } = options;
   const stored = await loadCredentials(data, node);
   if (stored !== undefined) {
@@ -332,7 +346,7 @@ async function obtainCredentials(options: AgentOptions): Promise<Membership> {
       `node ${node} has not joined yet: create a token with "mirrorplane node token ${node}", and give it with --token-file`,
     );
   }
-  return { credentials: await joinCluster(options, token, options.signal), joinsAgain: false };
+  return { credentials: await joinCluster(options, { token, controllers }, options.signal), joinsAgain: false };
 }
 
 interface Membership {
@@ -344,13 +358,29 @@ interface Membership {
   joinsAgain: boolean;
 }
 
+/** Adds the highest term that the agent knows to its hello. */
+function withTerm(message: AgentMessage, { term }: KnownControllers): AgentMessage {
+  return message.type === 'hello' ? { ...message, term } : message;
+}
+
+/** With what a node joins. */
+interface Joining {
+  token: string;
+  controllers: KnownControllers;
+}
+
 /**
- * Enrols, and tries again while the controller cannot be reached. @throws EnrollmentError if it
+ * Enrols, and tries again while no controller can be reached. @throws EnrollmentError if one
  * refuses
  */
-async function joinCluster(options: AgentOptions, token: string, signal?: AbortSignal): Promise<Credentials> {
-  const { data, node, log, controller } = options;
+async function joinCluster(
+  options: AgentOptions,
+  { token, controllers }: Joining,
+  signal?: AbortSignal,
+): Promise<Credentials> {
+  const { data, node, log } = options;
   for (let wait = 200; ; wait = Math.min(wait * 2, 10_000)) {
+    const controller = controllers.current;
     try {
       const credentials = await enroll({ node, controller, token, data });
       log.info({ node, controller }, 'joined');
@@ -361,6 +391,10 @@ async function joinCluster(options: AgentOptions, token: string, signal?: AbortS
         throw error;
       }
       log.warn({ controller, err: error }, 'joining failed, trying again');
+      if (controllers.next()) {
+        continue;
+      }
+      controllers.again();
       await delay(wait, undefined, signal ? { signal } : {}).catch(() => undefined);
       signal?.throwIfAborted();
     }
@@ -372,7 +406,11 @@ async function joinCluster(options: AgentOptions, token: string, signal?: AbortS
  * refuses it, the stored credentials are used. Copies are made in any case, and the agent tries to
  * connect with the stored credentials.
  */
-async function joinAgain(options: AgentOptions, stored: Credentials, signal: AbortSignal): Promise<Credentials> {
+async function joinAgain(
+  options: AgentOptions,
+  { stored, controllers }: { stored: Credentials; controllers: KnownControllers },
+  signal: AbortSignal,
+): Promise<Credentials> {
   const { token, log, node } = options;
   const ended = stateOf(stored.certificate, new Date()) === 'ended';
   if (token === undefined) {
@@ -380,7 +418,7 @@ async function joinAgain(options: AgentOptions, stored: Credentials, signal: Abo
   }
   log.info(`joining again: the ${ended ? 'stored certificate has ended' : 'token is a new one'}`);
   try {
-    return await joinCluster(options, token, signal);
+    return await joinCluster(options, { token, controllers }, signal);
   } catch (error) {
     signal.throwIfAborted();
     const remedy = `create a new token with "mirrorplane node token ${node}"`;

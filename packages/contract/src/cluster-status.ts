@@ -13,6 +13,10 @@ export const ControllerStatus = z
     version: z.string(),
     startedAt: Timestamp,
     leads: z.boolean().meta({ description: 'Whether it writes to the store and serves the agents.' }),
+    leadsSince: Timestamp.optional().meta({ description: 'Since when it leads, where there can be several.' }),
+    agents: z.string().optional().meta({
+      description: 'HOST:PORT where agents and other controllers reach it. Absent: there can be no others.',
+    }),
   })
   .meta({ id: 'ControllerStatus' });
 

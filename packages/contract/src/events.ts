@@ -59,6 +59,8 @@ import { PolicyState, StatusReason } from './status.ts';
  *   used. The one before stays in use.
  * - `apiNotEncrypted`: the API listens without TLS where others can reach it.
  * - `controllerStarted`: the controller was started.
+ * - `leaderChanged`: one of several controllers leads from now on.
+ * - `leaderRefused`: an agent has refused a controller that does not lead any more.
  */
 export const EVENT_KINDS = [
   'policyCreated',
@@ -105,6 +107,8 @@ export const EVENT_KINDS = [
   'certificateRefused',
   'apiNotEncrypted',
   'controllerStarted',
+  'leaderChanged',
+  'leaderRefused',
 ] as const;
 export const EventKind = z.enum(EVENT_KINDS).meta({ id: 'EventKind' });
 export type EventKind = z.infer<typeof EventKind>;
@@ -255,6 +259,7 @@ export const AgentEventKind = z.enum([
   'repaired',
   'datapathFailed',
   'migrationMeasured',
+  'leaderRefused',
 ]);
 export type AgentEventKind = z.infer<typeof AgentEventKind>;
 

@@ -17,6 +17,7 @@ export * from './ids.ts';
 export * from './inventory.ts';
 export * from './join-tokens.ts';
 export * from './json-text.ts';
+export * from './leader.ts';
 export * from './look.ts';
 export * from './look-batch.ts';
 export { LookBatchError } from './look-bytes.ts';

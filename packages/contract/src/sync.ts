@@ -18,6 +18,7 @@ import { AuthorityMessage, CertificateMessage, CertificateStoredMessage, RenewMe
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
+import { LeaderMessage, Term } from './leader.ts';
 import { LOOK_KEEPING } from './look-limits.ts';
 import { COPY_FATES } from './looks.ts';
 import { InterfaceId, Name } from './names.ts';
@@ -65,6 +66,10 @@ export const Hello = z.object({
   appliedRevision: Revision.optional(),
   trusts: boundedList(Word, MAX_TRUSTED).optional().meta({
     description: 'Authorities that the agent trusts: SHA-256 of their certificates (DER), hex.',
+  }),
+  term: Term.optional().meta({
+    description:
+      'The highest term of a leader that the agent knows, 0 without one. Absent: it is of an earlier version.',
   }),
   differences: z.literal(true).optional().meta({
     description:
@@ -258,5 +263,6 @@ export const ControllerMessage = z.discriminatedUnion('type', [
   LooksMessage,
   CertificateMessage,
   AuthorityMessage,
+  LeaderMessage,
 ]);
 export type ControllerMessage = z.infer<typeof ControllerMessage>;

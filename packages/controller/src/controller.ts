@@ -16,6 +16,7 @@ import { Sessions } from './auth/sessions.ts';
 import { ACCEPT_QUEUE } from './auth/strangers.ts';
 import { Tickets } from './auth/tickets.ts';
 import { Tries } from './auth/tries.ts';
+import type { Leadership } from './cluster/leadership.ts';
 import { findConsole } from './console-folder.ts';
 import { Decoders } from './decoder/decoders.ts';
 import { auditTeller } from './events/audit-teller.ts';
@@ -94,6 +95,8 @@ export interface ControllerOptions {
   console?: string;
   /** The etcd cluster that has the store. Default: a file in the folder. */
   etcd?: Omit<EtcdStoreOptions, 'onLost'>;
+  /** The lead over other controllers, which hand their clients on to this one. Default: there are none. */
+  leadership?: Leadership;
   /**
    * Called when the controller cannot work any more: another one has its store, or the store ended
    * its watch. It has to be closed then. Default: it is logged.
@@ -167,6 +170,8 @@ async function open(options: ControllerOptions, closers: Closers) {
     log.fatal({ err: error }, 'the controller cannot use its store any more');
     options.failed?.(error);
   };
+  const { leadership } = options;
+  closers.add(() => leadership?.close());
   const store = await openWholeStore({ data, etcd: options.etcd && { ...options.etcd, onLost: failed } });
   closers.add(() => store.close());
   // With etcd, the files of the data directory are copies: others may have led meanwhile.
@@ -300,6 +305,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     live,
     decisions,
     storeState: () => store.state(),
+    leadership,
     startedAt: new Date(clock()).toISOString(),
     planning,
     statuses,
@@ -349,12 +355,24 @@ async function open(options: ControllerOptions, closers: Closers) {
     },
   };
   void events.note(started());
+  if (leadership) {
+    void events.note(leads(leadership));
+  }
   const ends = new PolicyEnds({ view, decisions, planning, audit, events, clock, endClock: latest.now, steady, log });
   closers.add(() => ends.close());
   closers.add(watchAuthority({ authority, events, log, clock }));
   planning.request();
   planning.requestAfterGrace();
   await planning.settled();
+  const apps = listen.map((address) => {
+    const app = buildApp(services, 'scheme' in address && address.scheme === 'https' ? certificate : undefined);
+    closers.add(() => app.close());
+    return { app, address };
+  });
+  // The app for clients of other controllers does not listen itself.
+  const tunnelled = leadership && buildApp(services);
+  closers.add(() => tunnelled?.close());
+  await leadership?.beforeListening();
   agents = await AgentServer.open(services, agentListen).catch((error: unknown) => {
     throw listenError(error, agentListen);
   });
@@ -362,10 +380,11 @@ async function open(options: ControllerOptions, closers: Closers) {
   // The observer closes before the agents' port, because the disconnection of agents at the end is
   // no event.
   closers.add(() => observer.close());
+  if (leadership && tunnelled) {
+    await serveTunnelled(tunnelled, leadership);
+  }
   const addresses: string[] = [];
-  for (const address of listen) {
-    const app = buildApp(services, 'scheme' in address && address.scheme === 'https' ? certificate : undefined);
-    closers.add(() => app.close());
+  for (const { app, address } of apps) {
     addresses.push(await listenOn(app, address));
     if (isInsecure(address)) {
       reportInsecure(addresses.at(-1)!, { events, log });
@@ -386,7 +405,23 @@ function started(): EventDraft {
   return { kind: 'controllerStarted', object: controller, message: 'the controller was started', cause: controller };
 }
 
-function prepareFolder(data: string): void {
+function leads({ term, controllers: { self } }: Leadership): EventDraft {
+  const controller = { kind: 'controller', name: 'controller' } as const;
+  const message = `the controller ${self.host} (${self.agents}) leads from now on: term ${term}`;
+  return { kind: 'leaderChanged', object: controller, message, cause: controller };
+}
+
+/** Lets other controllers hand clients of the API on to this one. */
+async function serveTunnelled(app: FastifyInstance, { tunnels }: Leadership): Promise<void> {
+  await app.ready();
+  // A server that does not listen looks after no time limits of requests, unless it believes that it
+  // does.
+  app.server.emit('listening');
+  tunnels.serve('api', app.server);
+}
+
+/** Makes the data directory. @throws Error with what is wrong with it */
+export function prepareFolder(data: string): void {
   try {
     // An existing folder keeps its mode, because it may be shared. Each file is readable by its
     // owner only.

@@ -12,7 +12,8 @@ import { Command, Option } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './api-options.ts';
 import { type AuditLogOptions, addAuditOptions, auditOptionsOf } from './audit-options.ts';
-import { type Controller, startController } from './controller.ts';
+import { startClustered } from './clustered.ts';
+import { type Controller, type ControllerOptions, startController } from './controller.ts';
 import { parseTcp } from './listen.ts';
 import { addStoreOptions, etcdOptionsOf, type StoreOptions } from './store/options.ts';
 
@@ -27,6 +28,7 @@ const AS_ROOT = ['CAP_SETUID', 'CAP_SETGID'] as const;
 interface Arguments extends ApiOptions, AuditLogOptions, StoreOptions {
   data: string;
   agentListen: string;
+  advertise?: string;
   console?: string;
   resetAdmin?: boolean;
   logLevel: LogLevel;
@@ -43,6 +45,11 @@ addStoreOptions(addAuditOptions(addApiOptions(command)))
     'address for agents: ADDR:PORT',
     (value: string) => checked(value, parseTcp, 'write ADDR:PORT or [V6ADDR]:PORT.'),
     '0.0.0.0:7071',
+  )
+  .option(
+    '--advertise <host:port>',
+    'address at which agents and other controllers reach this one, with --etcd (default: the host of --agent-listen, or the name of this host)',
+    (value: string) => checked(value, parseTcp, 'write HOST:PORT.'),
   )
   .option(
     '--reset-admin',
@@ -68,7 +75,7 @@ function tellFirstPassword(first: Controller['firstPassword']): void {
 
 async function main(): Promise<void> {
   parseSettings(command, { prefix: 'MIRRORPLANE_CONTROLLER' });
-  const { data, agentListen, console, logLevel, resetAdmin, ...api } = command.opts<Arguments>();
+  const { data, agentListen, advertise, console, logLevel, resetAdmin, ...api } = command.opts<Arguments>();
   await keepOnly(process.geteuid?.() === 0 ? AS_ROOT : []);
   const logger = createLog('controller', logLevel);
   const etcd = etcdOptionsOf(api);
@@ -80,7 +87,7 @@ async function main(): Promise<void> {
     process.exit(0);
   }
   const manager = await openServiceManager();
-  let controller: Controller | undefined;
+  let controller: Pick<Controller, 'planningFor' | 'close'> | undefined;
   let stopping = false;
   const stop = (signal: string) => {
     if (stopping) {
@@ -93,22 +100,30 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
-  controller = await startController({
+  const options: ControllerOptions = {
     data,
     agentListen,
     logger,
     // The service manager starts it again: then it reads everything from the store.
     failed: () => process.exit(1),
-    ...(etcd && { etcd }),
     ...controllerOptionsOf(api),
     ...auditOptionsOf(api),
     ...(console && { console }),
-  });
+  };
+  const leads = ({ firstPassword }: Controller) => tellFirstPassword(firstPassword);
+  if (etcd) {
+    controller = await startClustered({ ...options, etcd, leads, ...(advertise !== undefined && { advertise }) });
+  } else {
+    const alone = await startController(options);
+    controller = alone;
+    if (!stopping) {
+      leads(alone);
+    }
+  }
   if (stopping) {
     await controller.close();
     process.exit(0);
   }
-  tellFirstPassword(controller.firstPassword);
   const { planningFor } = controller;
   manager.watch(() => planningFor() < STUCK_MS);
   manager.ready();

@@ -10,6 +10,7 @@ import type { TrustedProxies } from './auth/proxies.ts';
 import type { Sessions } from './auth/sessions.ts';
 import type { Tickets } from './auth/tickets.ts';
 import type { Tries } from './auth/tries.ts';
+import type { Leadership } from './cluster/leadership.ts';
 import type { Decoders } from './decoder/decoders.ts';
 import type { EventsFromAgents } from './events/events-from-agents.ts';
 import type { EventLog } from './events/log.ts';
@@ -44,6 +45,8 @@ export interface Services {
   decisions: Decisions;
   /** What engine the store has, and which of its parts answer. */
   storeState: () => Promise<StoreState>;
+  /** The lead over other controllers. Undefined: there are no others. */
+  leadership?: Leadership | undefined;
   /** When the controller was started, ISO 8601. */
   startedAt: string;
   planning: Planning;

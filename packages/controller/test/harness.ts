@@ -147,6 +147,12 @@ export class Bench {
     return reply.body;
   }
 
+  /** Host of the port for agents: a controller of another process may have an address of its own. */
+  get #host(): string {
+    const [host] = this.controller.addresses[0]?.split(':') ?? [];
+    return host?.startsWith('127.') ? host : '127.0.0.1';
+  }
+
   /** One domain, one pool, and these nodes in it. */
   async cluster(...nodes: string[]): Promise<void> {
     await this.must('PUT', '/api/v1/domains/blue', {});
@@ -188,7 +194,7 @@ export class Bench {
   async agentRequest(path: string, body: unknown, { key, certificate }: Partial<Credentials> = {}): Promise<Reply> {
     const text = JSON.stringify(body);
     const request = httpsRequest({
-      host: '127.0.0.1',
+      host: this.#host,
       port: this.controller.agentPort,
       method: 'POST',
       path,
@@ -219,7 +225,7 @@ export class Bench {
 
   /** Connects an agent; resolves when the socket is open. */
   async connect(credentials: Partial<Credentials>): Promise<TestAgent> {
-    const agent = new TestAgent(this.controller.agentPort, credentials);
+    const agent = new TestAgent(this.controller.agentPort, credentials, this.#host);
     this.#agents.push(agent);
     await agent.opened;
     return agent;
@@ -290,9 +296,9 @@ export class TestAgent {
   readonly opened: Promise<void>;
   closed: { code: number; reason: string } | undefined;
 
-  constructor(port: number, { certificate, key, authority }: Partial<Credentials>) {
+  constructor(port: number, { certificate, key, authority }: Partial<Credentials>, host = '127.0.0.1') {
     const tls = { ...(certificate && { cert: certificate, key }), ca: authority, servername: 'controller' };
-    this.socket = new WebSocket(`wss://127.0.0.1:${port}/sync`, tls);
+    this.socket = new WebSocket(`wss://${host}:${port}/sync`, tls);
     this.socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as ControllerMessage;
       if (message.type === 'program' || message.type === 'programDifference' || message.type === 'partsWanted') {

@@ -1,6 +1,6 @@
 /** What both connections to the controller have in common: TLS, signs of life, reasons. */
 import type { IncomingMessage } from 'node:http';
-import type { ConnectionOptions } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { CONTROLLER_NAME } from '@mirrorplane/contract';
 import type { WebSocket } from 'ws';
 
@@ -17,6 +17,9 @@ export interface Credentials {
 /** Milliseconds for TCP, TLS and the upgrade together. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/** Milliseconds for TCP alone, where there are other controllers. The kernel of a host answers at once. */
+const CONNECT_TIMEOUT_MS = 500;
+
 /**
  * Unanswered pings are counted, not seconds: an agent that was busy itself must not give up its
  * controller.
@@ -26,6 +29,18 @@ const MAX_UNANSWERED = 3;
 /** TLS as the controller's agents' port wants it. */
 export function tlsOf({ key, certificate, authority }: Credentials): ConnectionOptions {
   return { key, cert: certificate, ca: authority, servername: CONTROLLER_NAME, minVersion: 'TLSv1.3' };
+}
+
+/** As `tls.connect`, and gives up soon where no host is. */
+export function connectSoon(options: ConnectionOptions & { path?: string | undefined }): TLSSocket {
+  // `path` is that of the request: `connect` would take it for a unix socket.
+  const { path: _, ...rest } = options;
+  const socket = connect(rest);
+  const timer = setTimeout(() => socket.destroy(new Error('the host does not answer')), CONNECT_TIMEOUT_MS);
+  for (const event of ['connect', 'close'] as const) {
+    socket.once(event, () => clearTimeout(timer));
+  }
+  return socket;
 }
 
 /** Pings from when the connection is open, and ends it if nothing comes any more. */

@@ -8,8 +8,8 @@ import { type Logger, reason } from '../log.ts';
 import { type Credentials, HANDSHAKE_TIMEOUT_MS, keepAlive, readText, tlsOf } from './connection.ts';
 
 export interface LooksClientOptions {
-  /** HOST:PORT */
-  controller: string;
+  /** HOST:PORT of the controller to connect to, asked at each connect. */
+  controller: string | (() => string);
   credentials: Credentials;
   log: Logger;
   /** Milliseconds between pings. Default 5000 */
@@ -83,7 +83,8 @@ export class LooksClient extends EventEmitter<LooksClientEvents> {
   }
 
   #dial(): void {
-    const { controller, log, ping = 5000 } = this.#options;
+    const { controller: named, log, ping = 5000 } = this.#options;
+    const controller = typeof named === 'string' ? named : named();
     const socket = new WebSocket(`wss://${controller}/looks`, {
       ...tlsOf(this.#credentials),
       // The controller sends nothing here.

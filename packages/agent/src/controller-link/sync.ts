@@ -8,11 +8,13 @@ import {
   type AuthorityMessage,
   asItCame,
   type CertificateMessage,
+  CLOSE_NO_LEADER,
   CLOSE_SECOND_AGENT,
   ControllerMessage,
   type CountersSavedMessage,
   DISMISSED,
   type EventsTakenMessage,
+  type LeaderMessage,
   type LookOrder,
   type NodeProgram,
   type ProgramDifference,
@@ -24,7 +26,8 @@ import {
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason } from '../log.ts';
-import { type Credentials, HANDSHAKE_TIMEOUT_MS, keepAlive, readText, tlsOf } from './connection.ts';
+import { type Credentials, connectSoon, HANDSHAKE_TIMEOUT_MS, keepAlive, readText, tlsOf } from './connection.ts';
+import { KnownControllers } from './controllers.ts';
 import { textsOf } from './message-parts.ts';
 
 interface SyncEvents {
@@ -50,6 +53,8 @@ interface SyncEvents {
   reporting: [ReportingMessage];
   /** All looks that this node shall have. */
   looks: [LookOrder[]];
+  /** A controller was refused, because another one leads. */
+  outdated: [{ controller: string; term: number; known: number }];
   connected: [];
   disconnected: [];
 }
@@ -66,12 +71,21 @@ export interface SyncTiming {
   backoffSecond: number;
   /**
    * Interval of pings. After `MAX_UNANSWERED` pings without any message, the connection is closed.
-   * Default 5000.
+   * Default 5000, and where there are several controllers `pingSeveral`, 1000.
    */
   ping: number;
+  pingSeveral: number;
 }
 
-const TIMING: SyncTiming = { backoffMin: 200, backoffMax: 10_000, backoffSecond: 60_000, ping: 5000 };
+const TIMING: SyncTiming = {
+  backoffMin: 200,
+  backoffMax: 10_000,
+  backoffSecond: 60_000,
+  ping: 5000,
+  pingSeveral: 1000,
+};
+/** Milliseconds before the next one of several controllers is tried. */
+const NEXT_MS = 20;
 /** Bytes. A program of 100,000 captures has some 25 MB. */
 const MAX_PAYLOAD = 64 << 20;
 /** From this many unsent bytes on, counters are left out: the next report has newer ones. */
@@ -82,7 +96,7 @@ const CONGESTED = 1 << 20;
  * state on each connect.
  */
 export class SyncClient extends EventEmitter<SyncEvents> {
-  readonly #url: string;
+  readonly #controllers: KnownControllers;
   #credentials: Credentials;
   readonly #greeting: () => AgentMessage[];
   readonly #log: Logger;
@@ -90,22 +104,24 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   #socket: WebSocket | undefined;
   #wait: number;
   #redial: NodeJS.Timeout | undefined;
-  #lastFailure = '';
+  /** By controller. */
+  readonly #lastFailures = new Map<string, string>();
   #closed = false;
 
   /**
-   * @param options.controller HOST:PORT
+   * @param options.controller HOST:PORT, or several controllers of which one leads
    * @param options.greeting the first messages on every connect, beginning with hello
    */
   constructor(options: {
-    controller: string;
+    controller: string | KnownControllers;
     credentials: Credentials;
     greeting: () => AgentMessage[];
     log: Logger;
     timing?: Partial<SyncTiming>;
   }) {
     super();
-    this.#url = `wss://${options.controller}/sync`;
+    const { controller, log } = options;
+    this.#controllers = typeof controller === 'string' ? KnownControllers.of([controller], log) : controller;
     this.#credentials = options.credentials;
     this.#greeting = options.greeting;
     this.#log = options.log;
@@ -154,8 +170,10 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     if (this.#closed) {
       return;
     }
-    const socket = new WebSocket(this.#url, {
+    const { areSeveral, current: controller } = this.#controllers;
+    const socket = new WebSocket(`wss://${controller}/sync`, {
       ...tlsOf(this.#credentials),
+      ...(areSeveral && { createConnection: (options: object) => connectSoon(options) }),
       maxPayload: MAX_PAYLOAD,
       perMessageDeflate: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
@@ -163,17 +181,17 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     this.#socket = socket;
     let opened = false;
     let failure = '';
-    keepAlive(socket, this.#timing.ping);
+    keepAlive(socket, areSeveral ? this.#timing.pingSeveral : this.#timing.ping);
     socket.on('open', () => {
       opened = true;
-      this.#lastFailure = '';
-      this.#log.info({ controller: this.#url }, 'connected to the controller');
+      this.#lastFailures.clear();
+      this.#log.info({ controller }, 'connected to the controller');
       for (const message of this.#greeting()) {
         this.send(message);
       }
       this.emit('connected');
     });
-    socket.on('message', (data) => this.#receive(data));
+    socket.on('message', (data) => this.#receive(socket, data));
     socket.on('error', (error) => {
       failure ||= reason(error) || String((error as NodeJS.ErrnoException).code);
     });
@@ -196,26 +214,39 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       }
       const { backoffMax, backoffSecond } = this.#timing;
       const longest = code === CLOSE_SECOND_AGENT ? backoffSecond : backoffMax;
-      this.#lost(opened, longest, failure || `closed by the controller: ${code} ${text.toString()}`.trim());
+      this.#lost(
+        { controller, opened },
+        longest,
+        failure || `closed by the controller: ${code} ${text.toString()}`.trim(),
+      );
     });
   }
 
-  #lost(opened: boolean, longest: number, why: string): void {
+  #lost({ controller, opened }: { controller: string; opened: boolean }, longest: number, why: string): void {
     // An absent controller is logged once, not with every attempt.
-    if (opened || why !== this.#lastFailure) {
+    if (opened || why !== this.#lastFailures.get(controller)) {
       const message = opened ? 'connection to the controller lost' : 'controller cannot be reached';
-      this.#log.warn({ controller: this.#url, reason: why }, message);
+      this.#log.warn({ controller, reason: why }, message);
     }
-    this.#lastFailure = why;
+    this.#lastFailures.set(controller, why);
     if (opened) {
       this.emit('disconnected');
     }
+    if (this.#controllers.next()) {
+      this.#redial = setTimeout(() => this.#dial(), NEXT_MS);
+      return;
+    }
+    this.#controllers.again();
     const wait = this.#wait / 2 + Math.random() * (this.#wait / 2);
     this.#wait = Math.min(this.#wait * 2, longest);
     this.#redial = setTimeout(() => this.#dial(), wait);
   }
 
-  #receive(data: RawData): void {
+  #receive(socket: WebSocket, data: RawData): void {
+    if (socket.readyState !== WebSocket.OPEN) {
+      // What a controller that was refused has sent before it knew.
+      return;
+    }
     let raw: unknown;
     let message: ReturnType<typeof ControllerMessage.safeParse>;
     try {
@@ -237,6 +268,11 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     // Only a real message resets the wait. A controller that refuses at once must not get many
     // attempts.
     this.#wait = this.#timing.backoffMin;
+    if (message.data.type === 'leader') {
+      this.#learn(socket, message.data);
+      return;
+    }
+    this.#controllers.reached();
     if (message.data.type === 'program') {
       const { program } = raw as ProgramMessage;
       this.emit('program', asItCame(program, message.data.program));
@@ -260,6 +296,19 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     } else {
       this.emit('countersSaved', message.data);
     }
+  }
+
+  #learn(socket: WebSocket, message: LeaderMessage): void {
+    const { current: controller, term: known } = this.#controllers;
+    if (this.#controllers.learn(message)) {
+      this.#controllers.reached();
+      return;
+    }
+    const { term } = message;
+    this.#log.error({ controller, term, known }, 'a controller was refused that does not lead any more');
+    this.emit('outdated', { controller, term, known });
+    socket.close(CLOSE_NO_LEADER, 'another controller leads');
+    setTimeout(() => socket.terminate(), 1000).unref();
   }
 }
 

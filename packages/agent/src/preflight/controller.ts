@@ -45,6 +45,16 @@ function connectTo(host: string, port: number): Promise<string | undefined> {
   });
 }
 
+/** One result for all: a warning where one of them cannot be reached. */
+export function judgeControllers(all: readonly ControllerFacts[]): Check {
+  const checks = all.map(judgeController);
+  const [first, ...more] = checks.filter(({ state }) => state !== 'ok');
+  if (first === undefined) {
+    return ok('controller', checks.map(({ found }) => found).join('; '));
+  }
+  return { ...first, found: [first, ...more].map(({ found }) => found).join('; ') };
+}
+
 export function judgeController({ controller, address, refused }: ControllerFacts): Check {
   if (address === undefined) {
     const remedy = 'correct --controller, the DNS or /etc/hosts';

@@ -6,7 +6,7 @@ import { judgeBpf, judgeJit, judgeLockdown, judgeMemlock, readMemlock, readOptio
 import { judgeBpffs, readBpffs } from './bpffs.ts';
 import { judgeCertificate, judgeClock, readCertificate, readInstalled } from './certificate.ts';
 import { type Check, type CheckId, guarded, HostUnfit, isFit, judged, SEE_ABOVE, skipped } from './check.ts';
-import { judgeController, readController } from './controller.ts';
+import { judgeControllers, readController } from './controller.ts';
 import { judgeDataFolder, readDataFolder } from './data-folder.ts';
 import { tryDatapath } from './data-path.ts';
 import { judgeEncryption, readWireguard } from './encryption.ts';
@@ -42,13 +42,13 @@ export interface PreflightOptions {
   token?: boolean | undefined;
   mirrorDevice?: string | undefined;
   mirrorAddress?: string | undefined;
-  /** HOST:PORT. The check connects to it. */
-  controller?: string | undefined;
+  /** HOST:PORT of each. The check connects to them. */
+  controllers?: readonly string[] | undefined;
 }
 
 /** Checks whether an agent can run here. Changes nothing on the host. */
 export async function checkHost(options: PreflightOptions): Promise<Check[]> {
-  const { bpffs, data, node, token, mirrorDevice, mirrorAddress, controller } = options;
+  const { bpffs, data, node, token, mirrorDevice, mirrorAddress, controllers } = options;
   const rights = readRights();
   const canMount = hasCapability(rights, 'CAP_SYS_ADMIN');
   const checks = [judgeRuntime(process.versions.node), judgeRoot(rights), judgeCapabilities(rights)];
@@ -70,8 +70,8 @@ export async function checkHost(options: PreflightOptions): Promise<Check[]> {
   const now = new Date();
   checks.push(judgeCertificate(certificate, { data, now, node, token }));
   checks.push(judgeClock(now, readInstalled(), certificate));
-  if (controller !== undefined) {
-    checks.push(judgeController(await readController(controller)));
+  if (controllers !== undefined) {
+    checks.push(judgeControllers(await Promise.all(controllers.map(readController))));
   }
   return checks;
 }

@@ -7,10 +7,7 @@ import { type Cell, renderFields, renderTable } from './table.ts';
 /** Controllers, store, nodes and policies, one a line, and a table of problems. */
 export function clusterText(status: ClusterStatus, color: boolean): string {
   const { controllers = [], store, nodes, policies, problems, problemCount } = status;
-  const fields: [string, Cell][] = controllers.map(({ host, version, startedAt, leads }): [string, Cell] => [
-    'controller',
-    `${host}, version ${version}, started ${ago(startedAt)}${leads ? ', leads' : ''}`,
-  ]);
+  const fields: [string, Cell][] = controllers.map((one): [string, Cell] => ['controller', controllerText(one)]);
   if (store) {
     fields.push(['store', storeCell(store)]);
   }
@@ -21,6 +18,22 @@ export function clusterText(status: ClusterStatus, color: boolean): string {
     ['problems', { text: `${problemCount}`, style: problemCount === 0 ? 'green' : 'red' }],
   );
   return renderFields(fields, color) + (problems.length > 0 ? `\n${problemTable(status, color)}` : '');
+}
+
+function controllerText({
+  host,
+  agents,
+  version,
+  startedAt,
+  leads,
+  leadsSince,
+}: NonNullable<ClusterStatus['controllers']>[number]): string {
+  // Several controllers are told apart by their addresses too: a host may have two.
+  const name = agents === undefined ? host : `${host} (${agents})`;
+  const lead = leads
+    ? `, leads${leadsSince === undefined ? '' : ` since ${ago(leadsSince).replace(/ ago$/, '')}`}`
+    : '';
+  return `${name}, version ${version}, started ${ago(startedAt)}${lead}`;
 }
 
 function storeCell({ engine, revision, members }: NonNullable<ClusterStatus['store']>): Cell {

@@ -16,6 +16,8 @@ const KIND_STYLES: Partial<Record<Event['kind'], Style>> = {
   eventsLeftOut: 'yellow',
   nodeDisconnected: 'yellow',
   repaired: 'yellow',
+  leaderChanged: 'yellow',
+  leaderRefused: 'red',
 };
 
 const STATE_STYLES: Partial<Record<NonNullable<Event['state']>, Style>> = {

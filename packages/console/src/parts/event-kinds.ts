@@ -50,6 +50,8 @@ const KINDS: Record<EventKind, true> = {
   certificateRefused: true,
   apiNotEncrypted: true,
   controllerStarted: true,
+  leaderChanged: true,
+  leaderRefused: true,
 };
 
 export const EVENT_KINDS = Object.keys(KINDS) as EventKind[];

@@ -24,6 +24,9 @@ export const NODE_URN = 'urn:mirrorplane:node:';
  */
 export const CERTIFICATE_URN = 'urn:mirrorplane:certificate:';
 
+/** Field of the certificate with which a controller proves to another one what it is. */
+export const CONTROLLER_URN = 'urn:mirrorplane:controller';
+
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Lifetime of the certificate of an agent, milliseconds. */
 export const AGENT_LIFETIME_MS = 30 * DAY_MS;
@@ -229,6 +232,23 @@ export class Authority {
   async apiCertificate(names: readonly string[], lifetimeMs: number): Promise<ServerCertificate> {
     const { certificate, key } = await this.#serve(this.#current, { name: 'Mirrorplane API', names, lifetimeMs });
     return { certificate, key };
+  }
+
+  /**
+   * A new key and certificate with which a controller proves to another one that it is one, valid
+   * for a day. No agent gets one like it: `signAgent` gives other names.
+   */
+  async controllerCertificate(): Promise<ServerCertificate> {
+    const keys = await newKeys();
+    const certificate = await this.#signing.certify({
+      subject: `CN=${CONTROLLER_NAME}`,
+      publicKey: keys.publicKey,
+      usage: x509.ExtendedKeyUsage.clientAuth,
+      names: [{ type: 'url', value: CONTROLLER_URN }],
+      lifetimeMs: DAY_MS,
+      now: this.#clock(),
+    });
+    return { certificate: `${certificate.toString('pem')}\n`, key: await keyPem(keys) };
   }
 
   /**

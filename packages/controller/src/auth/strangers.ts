@@ -4,6 +4,7 @@
  * block agents and operators.
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { originOf } from './origin.ts';
 
 /**
@@ -42,6 +43,8 @@ export interface StrangersOptions {
    * `MAX_STRANGERS_OF_ADDRESS`; Infinity: only the total is bounded, and an old connection is ended.
    */
   mostOfAddress?: number;
+  /** Whose connection it is, where another controller has handed it on. Default: the other end. */
+  addressOf?: (socket: Socket) => string | undefined;
 }
 
 export class Strangers {
@@ -50,14 +53,20 @@ export class Strangers {
   readonly #origins = new Map<string, number>();
   readonly #timeoutMs: number;
   readonly #mostOfAddress: number;
+  readonly #addressOf: NonNullable<StrangersOptions['addressOf']>;
   readonly #sweep: NodeJS.Timeout;
   readonly #refused: (address: string) => void;
 
   /** @param refused called with the address of each connection that is ended because of a bound */
   constructor(
     refused: (address: string) => void,
-    { timeoutMs = STRANGER_TIMEOUT_MS, mostOfAddress = MAX_STRANGERS_OF_ADDRESS }: StrangersOptions = {},
+    {
+      timeoutMs = STRANGER_TIMEOUT_MS,
+      mostOfAddress = MAX_STRANGERS_OF_ADDRESS,
+      addressOf = (socket) => socket.remoteAddress,
+    }: StrangersOptions = {},
   ) {
+    this.#addressOf = addressOf;
     this.#refused = refused;
     this.#timeoutMs = timeoutMs;
     this.#mostOfAddress = mostOfAddress;
@@ -75,11 +84,12 @@ export class Strangers {
       socket.destroy();
       return;
     }
-    const origin = originOf(remoteAddress);
+    const address = this.#addressOf(socket) ?? remoteAddress;
+    const origin = originOf(address);
     // The new connection is destroyed, and not an older one: otherwise agents behind one address
     // would push each other out.
     if ((this.#origins.get(origin) ?? 0) >= this.#mostOfAddress) {
-      this.#refused(remoteAddress);
+      this.#refused(address);
       reset(socket);
       return;
     }
@@ -159,7 +169,10 @@ export class Strangers {
  * other end for us.
  */
 function reset(socket: Socket): void {
-  if (!socket.destroyed) {
+  if (socket instanceof TLSSocket) {
+    // A connection within one of another controller: there is nothing to reset.
+    socket.destroy();
+  } else if (!socket.destroyed) {
     socket.resetAndDestroy();
   }
 }

@@ -68,7 +68,7 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
     certificate.onChange((newer) => server.setSecureContext(secureOptions(newer)));
     expectTls(server);
   }
-  findSenders(app, services.proxies);
+  findSenders(app, services);
   boundConnections(app, services);
   answerAll(app.server);
   app.setReplySerializer((body) => jsonText(body));

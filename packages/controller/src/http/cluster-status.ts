@@ -13,6 +13,9 @@ import type { Services } from '../services.ts';
 import { type Route, route } from './route.ts';
 import { seenEntries } from './seen-policies.ts';
 
+/** Milliseconds that a follower has to connect to the leader. */
+const LINKED_MS = 15_000;
+
 /** What is wrong with the controller itself, and with its store. */
 function ofController({ audit, auditCheck }: Services, store: ClusterStatus['store']): StatusProblem[] {
   const messages: string[] = [];
@@ -31,6 +34,38 @@ function ofController({ audit, auditCheck }: Services, store: ClusterStatus['sto
     }
   }
   return messages.map((message) => ({ kind: 'controller', name: hostname(), message }));
+}
+
+/** All controllers. Without others over etcd it is this one. */
+function controllersOf({ leadership, startedAt }: Services): NonNullable<ClusterStatus['controllers']> {
+  if (leadership === undefined) {
+    return [{ host: hostname(), version: manifest.version, startedAt, leads: true }];
+  }
+  const { controllers, hold } = leadership;
+  return controllers.all().map(({ id, ...one }) => {
+    const leads = id === controllers.self.id;
+    return {
+      ...{ host: one.host, agents: one.agents, version: one.version, startedAt: one.startedAt, leads },
+      ...(leads && { leadsSince: hold.holder.since }),
+    };
+  });
+}
+
+/** Followers that cannot do what they are for. */
+function ofFollowers({ leadership, clock }: Services): StatusProblem[] {
+  if (leadership === undefined) {
+    return [];
+  }
+  const { controllers, followers } = leadership;
+  const isNew = (startedAt: string) => clock() - Date.parse(startedAt) < LINKED_MS;
+  return controllers
+    .all()
+    .filter(({ id, startedAt }) => id !== controllers.self.id && !followers.linked.has(id) && !isNew(startedAt))
+    .map(({ agents }) => {
+      const remedy = 'check that it has the same authority, and --advertise of both';
+      const message = `it has no connection to the leader at ${controllers.self.agents}: ${remedy}`;
+      return { kind: 'controller', name: agents, message };
+    });
 }
 
 function ofNode({ name, state, problems }: NodeSummary): StatusProblem[] {
@@ -72,11 +107,11 @@ export const clusterStatusRoutes: Route[] = [
     handle: async ({ services, judge }) => {
       const all = judge.everywhere('read');
       const store = all ? { ...(await services.storeState()), revision: services.view.revision } : undefined;
-      const controllers = [{ host: hostname(), version: manifest.version, startedAt: services.startedAt, leads: true }];
+      const controllers = controllersOf(services);
       const nodes = [...services.nodes.items().values()].filter(({ name }) => judge.may('read', 'node', name));
       const policies = [...seenEntries(services, judge)].map(({ summary }) => summary);
       const problems = [
-        ...(all ? ofController(services, store) : []),
+        ...(all ? [...ofController(services, store), ...ofFollowers(services)] : []),
         ...nodes.flatMap(ofNode),
         ...policies.flatMap(ofPolicy),
       ];

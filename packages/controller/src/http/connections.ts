@@ -18,13 +18,17 @@ export const STALLED_ANSWER_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 2000;
 
 /** Ends connections that take the place of others. The server's time without activity has to be `STALLED_ANSWER_MS`. */
-export function boundConnections(app: FastifyInstance, { refusedSignIns }: Services): void {
+export function boundConnections(app: FastifyInstance, { refusedSignIns, leadership }: Services): void {
   const { server } = app;
   server.maxConnections = MAX_CONNECTIONS;
   const message = 'there were too many connections without a valid token: the oldest one was ended';
   const strangers = new Strangers(
     (address) => refusedSignIns.add({ request: 'apiConnection', reason: 'tooMany', message, address }),
-    { timeoutMs: Number.POSITIVE_INFINITY, mostOfAddress: Number.POSITIVE_INFINITY },
+    {
+      timeoutMs: Number.POSITIVE_INFINITY,
+      mostOfAddress: Number.POSITIVE_INFINITY,
+      ...(leadership && { addressOf: (socket) => leadership.tunnels.addressOf(socket) }),
+    },
   );
   const open = new Set<Socket>();
   server.on('connection', (socket: Socket) => {

@@ -45,6 +45,8 @@ export interface EtcdStoreOptions extends EtcdOptions {
   onLost?: (error: StoreLostError) => void;
   /** True: the store is only read, also while a controller has it. Default false. */
   readOnly?: boolean;
+  /** The right to write, where it was taken before. Default: it is taken. */
+  hold?: Hold;
 }
 
 const ROOT = '/mirrorplane/store/';
@@ -68,7 +70,9 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   try {
     // Before the right to write is taken: it is not taken from a controller of a newer release.
     await checkSchema(cluster);
-    const hold = options.readOnly ? undefined : await Hold.take(cluster, leaseMs, onLost);
+    const hold = options.readOnly
+      ? undefined
+      : (options.hold ?? (await Hold.take(cluster, { ttlMs: leaseMs, onLost })));
     await hold?.required(() => holdSchema(cluster, hold));
     const offset = answers.range(await cluster.ask('range', rangeRequest({ key: OFFSET_KEY }))).entries[0];
     return new EtcdStore({ cluster, hold, keep: keepRevisions, offset: Number(offset?.value ?? 0) });

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { problem } from '@mirrorplane/contract';
 import type { Services } from '../services.ts';
+import { addressOf } from './address.ts';
 import { enroll, enrollProblem } from './enroll.ts';
 
 /** Largest request to enrol, in bytes: a certificate request is less than 1 KB. */
@@ -16,7 +17,7 @@ export class AgentRequests {
 
   /** Answers a request. Never rejects. */
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const address = request.socket.remoteAddress ?? 'unknown';
+    const address = addressOf(request.socket, this.#services);
     let answer: { status: number; type: string; body: unknown };
     try {
       const handle = request.method === 'POST' ? this.#handler(request, address) : undefined;

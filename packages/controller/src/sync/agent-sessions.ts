@@ -13,6 +13,7 @@ import { policyNames } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
+import { Leading } from './leading.ts';
 import { LookOrders } from './look-orders.ts';
 import { Renewals } from './renewals.ts';
 import { CLOSE, type Peer, Session } from './session.ts';
@@ -37,6 +38,7 @@ export class AgentSessions {
   readonly #sessions = new Map<string, Session>();
   readonly #looks: LookOrders;
   readonly #renewals: Renewals;
+  readonly #leading: Leading;
   readonly #stopWatching: () => void;
   readonly #endLooks: (node: string, code: number, why: string) => void;
 
@@ -45,6 +47,13 @@ export class AgentSessions {
     this.#services = services;
     this.#endLooks = endLooks;
     this.#renewals = new Renewals(services);
+    this.#leading = new Leading(services.leadership);
+    this.#leading.onMayTell(() => this.#sendPrograms());
+    this.#leading.onChange(() => {
+      for (const session of this.#sessions.values()) {
+        this.#leading.tell(session);
+      }
+    });
     this.#stopWatching = watchEnds(services, {
       sessions: () => this.#all(),
       ended: (session, why) => this.#end(session, 'certificateEnded', why),
@@ -52,16 +61,7 @@ export class AgentSessions {
     });
     services.live.counters.pace.onLook((node) => this.#sessions.get(node)?.orders.every(COUNTER_INTERVAL_MS.least));
     this.#looks = new LookOrders(services, (node, looks) => this.#sessions.get(node)?.sendLooks(looks) ?? false);
-    services.planning.onPlanned(({ programs }) => {
-      for (const [node, session] of this.#sessions) {
-        const program = programs.get(node);
-        // A plan that was made before the hello may know of an earlier revision.
-        if (program && program.revision >= (services.live.get(node)?.appliedRevision ?? 0)) {
-          services.nodeParts.learn(node, program);
-          session.send(program);
-        }
-      }
-    });
+    services.planning.onPlanned(() => this.#sendPrograms());
   }
 
   /** Begins a session on an open connection. */
@@ -143,6 +143,22 @@ export class AgentSessions {
     }
   }
 
+  /** Sends each node its planned program, unless it has it. Later, where it is not sure that this controller leads. */
+  #sendPrograms(): void {
+    const { planning, live, nodeParts } = this.#services;
+    if (!this.#leading.mayTell) {
+      return;
+    }
+    for (const [node, session] of this.#sessions) {
+      const program = planning.planned?.programs.get(node);
+      // A plan that was made before the hello may know of an earlier revision.
+      if (program && program.revision >= (live.get(node)?.appliedRevision ?? 0)) {
+        nodeParts.learn(node, program);
+        session.send(program);
+      }
+    }
+  }
+
   #all(): Session[] {
     return [...this.#pending, ...this.#sessions.values()];
   }
@@ -150,7 +166,11 @@ export class AgentSessions {
   /** Why a session is refused. Undefined: it is accepted. One node has one agent. */
   #admit(session: Session): string | undefined | Promise<string | undefined> {
     const older = this.#sessions.get(session.node);
-    return older && older !== session ? this.#compare(session, older) : undefined;
+    const refusal = this.#leading.refusal(session);
+    if (refusal === undefined) {
+      return older && older !== session ? this.#compare(session, older) : undefined;
+    }
+    return refusal.then((why) => why ?? (older && older !== session ? this.#compare(session, older) : undefined));
   }
 
   async #compare(session: Session, older: Session): Promise<string | undefined> {
@@ -233,6 +253,7 @@ export class AgentSessions {
     const older = this.#sessions.get(node);
     this.#sessions.set(node, session);
     older?.close(CLOSE.replaced, 'a newer connection of the node replaced this one');
+    this.#leading.tell(session);
     this.#renewals.joined(session);
     this.#services.log.info({ node }, 'agent connected');
     this.#services.observer.connected(node);
@@ -240,7 +261,8 @@ export class AgentSessions {
     // The last planned program is sent at once, because the agent was away. Changes because of its
     // hello follow later.
     const program = this.#services.planning.planned?.programs.get(node);
-    if (program && program.revision >= (this.#services.live.get(node)?.appliedRevision ?? 0)) {
+    const applied = this.#services.live.get(node)?.appliedRevision ?? 0;
+    if (program && program.revision >= applied && this.#leading.mayTell) {
       session.send(program);
     }
     this.#looks.joined(node);

@@ -16,7 +16,11 @@ import {
 } from '@mirrorplane/contract';
 import { WebSocketServer } from 'ws';
 import { ACCEPT_QUEUE, Strangers } from '../auth/strangers.ts';
+import { controllerFault } from '../cluster/identity.ts';
+import { LINK_PATH } from '../cluster/link.ts';
+import { CLIENT_HEADER, readClient, TUNNEL_PATH } from '../cluster/tunnelled.ts';
 import type { Services } from '../services.ts';
+import { addressOf } from './address.ts';
 import { AgentRequests } from './agent-requests.ts';
 import { AgentSessions, type CutOff } from './agent-sessions.ts';
 import { type Identity, type Refused, registeredNode } from './identity.ts';
@@ -66,13 +70,16 @@ export class AgentServer {
     this.#looks = new LookConnections(services);
     this.#sessions = new AgentSessions(services, (node, code, why) => this.#looks.end(node, code, why));
     this.#requests = new AgentRequests(services);
-    this.#strangers = new Strangers((address) =>
-      services.refusals.add({
-        request: 'connection',
-        reason: 'tooMany',
-        message: 'a connection took too long, or there were too many connections',
-        address,
-      }),
+    const { leadership } = services;
+    this.#strangers = new Strangers(
+      (address) =>
+        services.refusals.add({
+          request: 'connection',
+          reason: 'tooMany',
+          message: 'a connection took too long, or there were too many connections',
+          address,
+        }),
+      leadership && { addressOf: (socket) => leadership.tunnels.addressOf(socket) },
     );
   }
 
@@ -111,6 +118,7 @@ export class AgentServer {
       });
     });
     port.follow((context) => server.setSecureContext(context));
+    services.leadership?.tunnels.serve('agents', server);
     return agents;
   }
 
@@ -160,6 +168,9 @@ export class AgentServer {
     const { log } = this.#services;
     const tls = request.socket as TLSSocket;
     socket.on('error', (error) => log.debug({ err: error }, 'agent connection failed'));
+    if (this.#isOfController(request, tls, head)) {
+      return;
+    }
     const kind = KINDS.get(request.url ?? '');
     const identity = kind === undefined ? UNKNOWN_PATH : this.#identify(tls, kind);
     if ('status' in identity) {
@@ -174,15 +185,43 @@ export class AgentServer {
     }
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#strangers.admit(tls);
-      const address = tls.remoteAddress ?? 'unknown';
+      const address = addressOf(tls, this.#services);
       const session = this.#sessions.begin(webSocket, { ...identity, address });
       endUnlessGreeted(tls, session);
     });
   }
 
+  /** Serves another controller, which follows this one. @returns false: the request is of an agent */
+  #isOfController(request: IncomingMessage, socket: TLSSocket, head: Buffer): boolean {
+    const { leadership, authority, clock, log } = this.#services;
+    const { url } = request;
+    if (leadership === undefined || (url !== LINK_PATH && url !== TUNNEL_PATH)) {
+      return false;
+    }
+    const fault = controllerFault(socket, { authority, clock });
+    const client = url === TUNNEL_PATH ? readClient(request.headers[CLIENT_HEADER]) : undefined;
+    if (fault !== undefined || (url === TUNNEL_PATH && client === undefined)) {
+      const message = fault ?? 'the request does not say for whom it is';
+      this.#refuseUpgrade(socket, { reason: 'noController', message, status: fault === undefined ? 400 : 401 }, 'sync');
+      return true;
+    }
+    this.#strangers.admit(socket);
+    if (client === undefined) {
+      leadership.followers.accept(request, socket, head);
+      return true;
+    }
+    try {
+      leadership.tunnels.accept(socket, client, head);
+    } catch (error) {
+      log.debug({ err: error }, 'a connection of another controller is refused');
+      socket.destroy();
+    }
+    return true;
+  }
+
   /** Answers, and releases the socket without waiting for the other end. */
   #refuseUpgrade(socket: TLSSocket, { reason, message, status }: Refused, request: 'sync' | 'looks'): void {
-    this.#services.refusals.add({ request, reason, message, address: socket.remoteAddress ?? 'unknown' });
+    this.#services.refusals.add({ request, reason, message, address: addressOf(socket, this.#services) });
     const body = `${message}\n`;
     const head = [
       `${REFUSED_HEADER}: ${reason}`,
@@ -205,7 +244,7 @@ export class AgentServer {
     const identity = registeredNode(socket, this.#services);
     if ('status' in identity) {
       if (identity.contested !== undefined) {
-        this.#sessions.contested(identity.contested, socket.remoteAddress ?? 'unknown', identity.message);
+        this.#sessions.contested(identity.contested, addressOf(socket, this.#services), identity.message);
       }
       return identity;
     }

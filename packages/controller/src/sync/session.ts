@@ -1,5 +1,6 @@
 /** One connection of an agent. Its reports go to the live state, and programs are sent to it. */
 import {
+  CLOSE_NO_LEADER,
   CLOSE_SECOND_AGENT,
   type ControllerMessage,
   type CounterReading,
@@ -45,6 +46,8 @@ export const CLOSE = {
   certificateEnded: 4009,
   /** The node has another agent that answers. */
   secondAgent: CLOSE_SECOND_AGENT,
+  /** This controller does not lead any more. */
+  noLeader: CLOSE_NO_LEADER,
   /** The controller stops. */
   goingAway: 1001,
 } as const;
@@ -100,6 +103,8 @@ export class Session {
   #helloUnderlay: Underlay | undefined;
   /** Fingerprints of the authorities that the agent trusts. Undefined: it has not said so. */
   trusts: readonly string[] | undefined;
+  /** The highest term of a leader that the agent knows. Undefined: it knows no terms. */
+  term: number | undefined;
   readonly #programs = new ProgramSender((text) => this.#socket.send(text));
   readonly #busy = new TokenBucket(BUSY);
   #resume: NodeJS.Timeout | undefined;
@@ -232,6 +237,7 @@ export class Session {
       this.#refuse('a second hello');
     } else {
       clearTimeout(this.#helloTimer);
+      this.term = message.term;
       const refusal = this.#host.admits(this);
       if (refusal instanceof Promise) {
         this.#waiting = [];

@@ -28,7 +28,7 @@ interface Parts {
   authority: Authority;
   /** Folder of the controller. */
   data: string;
-  events: EventLog;
+  events: Pick<EventLog, 'note'>;
   log: Logger;
   /** Milliseconds since 1970. */
   clock: () => number;

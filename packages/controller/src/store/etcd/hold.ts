@@ -9,45 +9,76 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreLostError, StoreUnavailableError } from '../store.ts';
 import type { Cluster } from './cluster.ts';
 import { EtcdLease } from './lease.ts';
-import { answers, type Condition, type KeyValue, operations, txnRequest } from './messages.ts';
+import { answers, type Condition, type KeyValue, operations, rangeRequest, txnRequest } from './messages.ts';
 
 /** Key of the controller that may write. */
 export const LEADER_KEY = '/mirrorplane/leader';
 
-/** Value of the key. `write` is of the last transaction, so that it is known to be carried out. */
-interface HolderRecord {
+/** Who has the key. */
+export interface Holder {
+  /** Its host and process, for people. */
   controller: string;
+  /** When it took the key, ISO 8601. */
   since: string;
+  /** Id of its registration, where several controllers run. */
+  id?: string;
+  /** HOST:PORT where other controllers reach its port for agents. */
+  agents?: string;
+}
+
+/** Value of the key. `write` is of the last transaction, so that it is known to be carried out. */
+interface HolderRecord extends Holder {
   write: string;
+}
+
+/** Milliseconds between two looks whether the key is still ours. */
+const PROOF_MS = 400;
+/** Milliseconds that a look proves that nobody else has taken the key. See `Hold.isSure`. */
+export const SURE_MS = 1200;
+
+export interface HoldOptions {
+  /** Milliseconds after which a holder that is gone is no longer waited for. */
+  ttlMs: number;
+  /** Called once when another controller may write. */
+  onLost: (error: StoreLostError) => void;
+  /** What others are told of this one. */
+  self?: Pick<Holder, 'id' | 'agents'>;
 }
 
 export class Hold {
   readonly #cluster: Cluster;
   readonly #lease: EtcdLease;
   readonly #onLost: (error: StoreLostError) => void;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: NodeJS.Timeout[];
   readonly #record: Omit<HolderRecord, 'write'>;
   readonly #run = randomBytes(8).toString('hex');
   #revision = 0;
   #writes = 0;
   #lost: StoreLostError | undefined;
+  /** Start of the last request that has found the key, on the monotonic clock. */
+  #provenAt = Number.NEGATIVE_INFINITY;
+  #proving: Promise<boolean> | undefined;
+  readonly #listeners = new Set<() => void>();
 
-  private constructor(cluster: Cluster, lease: EtcdLease, ttlMs: number, onLost: (error: StoreLostError) => void) {
+  private constructor(cluster: Cluster, lease: EtcdLease, { ttlMs, onLost, self }: HoldOptions) {
     this.#cluster = cluster;
     this.#lease = lease;
     this.#onLost = onLost;
-    this.#record = { controller: `${hostname()}, process ${process.pid}`, since: new Date().toISOString() };
-    this.#timer = setInterval(() => void this.#keep(), ttlMs / 3).unref();
+    this.#record = { controller: `${hostname()}, process ${process.pid}`, since: new Date().toISOString(), ...self };
+    this.#timers = [
+      setInterval(() => void this.#keep(), ttlMs / 3).unref(),
+      setInterval(() => void this.prove(), PROOF_MS).unref(),
+    ];
   }
 
   /**
    * Takes the key. Waits for a holder that has ended without giving it back.
-   * @param ttlMs milliseconds after which a holder that is gone is no longer waited for
    * @throws Error with the name of the holder if it is still there
    */
-  static async take(cluster: Cluster, ttlMs: number, onLost: (error: StoreLostError) => void): Promise<Hold> {
+  static async take(cluster: Cluster, options: HoldOptions): Promise<Hold> {
+    const { ttlMs } = options;
     const end = performance.now() + ttlMs * 1.5;
-    const hold = new Hold(cluster, await EtcdLease.grant(cluster, ttlMs), ttlMs, onLost);
+    const hold = new Hold(cluster, await EtcdLease.grant(cluster, ttlMs), options);
     for (;;) {
       const holder = await hold.#claim().catch(async (error: unknown) => {
         await hold.release();
@@ -58,10 +89,83 @@ export class Hold {
       }
       if (performance.now() > end) {
         await hold.release();
-        const { controller, since } = JSON.parse(holder.value.toString()) as HolderRecord;
+        const { controller, since } = readHolder(holder.value);
         throw new Error(`another process uses the store in etcd: ${controller}, since ${since}; stop that one first`);
       }
       await sleep(200);
+    }
+  }
+
+  /** Takes the key if nobody has it. Undefined: another one was faster. */
+  static async tryTake(cluster: Cluster, options: HoldOptions): Promise<Hold | undefined> {
+    const hold = new Hold(cluster, await EtcdLease.grant(cluster, options.ttlMs), options);
+    const holder = await hold.#claim().catch(async (error: unknown) => {
+      await hold.release();
+      throw error;
+    });
+    if (holder === undefined) {
+      return hold;
+    }
+    await hold.release();
+    return undefined;
+  }
+
+  /** Grows from each holder to the next: the revision at which the key was created. */
+  get term(): number {
+    return this.#revision;
+  }
+
+  /** Who has the key: this one. */
+  get holder(): Holder {
+    return this.#record;
+  }
+
+  /**
+   * Whether the key was ours a moment ago, by the monotonic clock: a process that was asleep is not
+   * sure until it has asked. Writes need no such look, because etcd compares the key.
+   */
+  get isSure(): boolean {
+    return this.#lost === undefined && performance.now() - this.#provenAt < SURE_MS;
+  }
+
+  /** Calls `listener` when `isSure` becomes true again. */
+  onSure(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Asks most members of etcd whether the key is ours. False: it is not, or they do not answer. */
+  prove(): Promise<boolean> {
+    this.#proving ??= this.#prove().finally(() => {
+      this.#proving = undefined;
+    });
+    return this.#proving;
+  }
+
+  async #prove(): Promise<boolean> {
+    const began = performance.now();
+    try {
+      const { entries } = answers.range(await this.#cluster.ask('range', rangeRequest({ key: LEADER_KEY })));
+      if (entries[0]?.createRevision !== this.#revision) {
+        // Before the key is taken, there is nothing to lose.
+        if (this.#revision !== 0) {
+          this.#lose();
+        }
+        return false;
+      }
+    } catch {
+      return false;
+    }
+    this.#proved(began);
+    return this.#lost === undefined;
+  }
+
+  #proved(began: number): void {
+    const wasSure = this.isSure;
+    this.#provenAt = Math.max(this.#provenAt, began);
+    if (!wasSure && this.isSure) {
+      for (const listener of this.#listeners) {
+        listener();
+      }
     }
   }
 
@@ -70,10 +174,12 @@ export class Hold {
     const key = operations.put(LEADER_KEY, this.nextValue(), this.#lease.number);
     const read = operations.range({ key: LEADER_KEY });
     const request = txnRequest([{ key: LEADER_KEY, createRevision: 0 }], [key], [read]);
+    const began = performance.now();
     const { ok, revision, ranges } = answers.txn(await this.#cluster.ask('txn', request));
     const there = ranges[0]?.entries[0];
     if (ok) {
       this.#revision = revision;
+      this.#proved(began);
     } else if (there === undefined) {
       return this.#claim();
     } else if (there.value.toString().includes(this.#run)) {
@@ -131,7 +237,7 @@ export class Hold {
 
   /** Gives the key back. */
   async release(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop();
     await this.#lease.revoke().catch(() => undefined);
   }
 
@@ -145,11 +251,33 @@ export class Hold {
     }
   }
 
+  #stop(): void {
+    for (const timer of this.#timers) {
+      clearInterval(timer);
+    }
+  }
+
   #lose(): void {
     if (this.#lost === undefined) {
-      clearInterval(this.#timer);
-      this.#lost = new StoreLostError('the lease of this controller in etcd has expired: it does not write any more');
+      this.#stop();
+      this.#lost = new StoreLostError(
+        'this controller does not lead any more: its lease in etcd has expired, or another controller has taken its place',
+      );
       this.#onLost(this.#lost);
     }
   }
+}
+
+/** The holder in a value of the key. */
+export function readHolder(value: Uint8Array | string): Holder {
+  return JSON.parse(typeof value === 'string' ? value : Buffer.from(value).toString()) as HolderRecord;
+}
+
+/**
+ * Takes the key away from a holder. Whoever claims it then has it: it may be another controller.
+ * @param term of the holder @returns whether this call took it away
+ */
+export async function depose(cluster: Cluster, term: number): Promise<boolean> {
+  const request = txnRequest([{ key: LEADER_KEY, createRevision: term }], [operations.remove(LEADER_KEY)]);
+  return answers.txn(await cluster.ask('txn', request)).ok;
 }

@@ -1,0 +1,108 @@
+/**
+ * A controller that does not lead: follows who does, takes the place when it is free, and takes it
+ * away from a leader that is dead.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Serial } from '@mirrorplane/base';
+import type { Logger } from '@mirrorplane/daemon';
+import { Cluster, type EtcdOptions } from '../store/etcd/cluster.ts';
+import { depose, Hold, type Holder, LEADER_KEY, readHolder } from '../store/etcd/hold.ts';
+import type { StoreLostError } from '../store/store.ts';
+import { FollowedKeys } from './followed-keys.ts';
+
+/** A leader as etcd has it. */
+export interface KnownLeader extends Holder {
+  /** Grows from each leader to the next. */
+  term: number;
+}
+
+export interface CandidateOptions {
+  etcd: EtcdOptions;
+  self: Required<Pick<Holder, 'id' | 'agents'>>;
+  /** Milliseconds until the place of a leader that is gone is free, if nobody takes it away. */
+  leaseMs: number;
+  log: Logger;
+  /** Called when another one leads, and with undefined when nobody does. */
+  changed: (leader: KnownLeader | undefined) => void;
+  /** This one leads. Called once. */
+  won: (hold: Hold) => void;
+  /** This one has led, and does not any more. */
+  lost: (error: StoreLostError) => void;
+}
+
+/** Milliseconds before another try to take the place, when etcd does not answer. */
+const PAUSE_MS = 200;
+/** Milliseconds that etcd has to answer a candidate: a hurry, because nobody leads meanwhile. */
+const GIVE_UP_MS = 3000;
+
+export class Candidate {
+  readonly #options: CandidateOptions;
+  readonly #cluster: Cluster;
+  readonly #keys: FollowedKeys;
+  readonly #serial = new Serial();
+  #leader: KnownLeader | undefined;
+  #hold: Hold | undefined;
+  #closed = false;
+
+  constructor(options: CandidateOptions) {
+    this.#options = options;
+    this.#cluster = new Cluster({ ...options.etcd, giveUpMs: GIVE_UP_MS });
+    this.#keys = new FollowedKeys(this.#cluster, LEADER_KEY, () => this.#look());
+  }
+
+  /** Begins. Tries until it is closed. */
+  open(): void {
+    this.#keys.open();
+  }
+
+  /** Who leads. Undefined: nobody, or it is not known yet. */
+  get leader(): KnownLeader | undefined {
+    return this.#leader;
+  }
+
+  /**
+   * Takes the place of a dead leader away: then it is free, and the first controller that claims it
+   * leads. Nothing happens if another one leads by now.
+   * @throws Error if etcd does not answer
+   */
+  async depose(term: number): Promise<boolean> {
+    return depose(this.#cluster, term);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#keys.close();
+    await this.#serial.settled();
+    await this.#hold?.release();
+    this.#cluster.close();
+  }
+
+  #look(): void {
+    const found = this.#keys.values().get(LEADER_KEY);
+    if (found?.createRevision !== this.#leader?.term) {
+      this.#leader = found && { ...readHolder(found.value), term: found.createRevision };
+      this.#options.changed(this.#leader);
+    }
+    if (this.#leader === undefined) {
+      void this.#serial.run(() => this.#claim());
+    }
+  }
+
+  async #claim(): Promise<void> {
+    const { leaseMs: ttlMs, lost, won, self, log } = this.#options;
+    while (!this.#closed && this.#leader === undefined && this.#hold === undefined) {
+      try {
+        const hold = await Hold.tryTake(this.#cluster, { ttlMs, onLost: lost, self });
+        if (hold === undefined) {
+          // Another one was faster: the watch says who.
+          return;
+        }
+        this.#hold = hold;
+        won(hold);
+      } catch (error) {
+        log.warn({ err: error }, 'no controller leads, and etcd does not answer');
+        await sleep(PAUSE_MS, undefined, { ref: false });
+      }
+    }
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * A controller that does not lead. It plans nothing and writes nothing. It hands connections on to
+ * the leader, and takes its place away when it is dead.
+ */
+import { Closers } from '@mirrorplane/base';
+import type { Logger } from '@mirrorplane/daemon';
+import type { ProxyHeader } from '../auth/proxies.ts';
+import type { ListenAddress } from '../listen.ts';
+import { openApiCertificate, type TlsOptions } from '../tls/open.ts';
+import type { KnownLeader } from './candidate.ts';
+import type { ControllerRecord } from './controllers.ts';
+import { FollowedAuthority } from './credentials.ts';
+import { Doors } from './doors.ts';
+import { LeaderLink } from './link.ts';
+import { openTunnel } from './tunnel.ts';
+
+export interface FollowerOptions {
+  data: string;
+  listen: readonly ListenAddress[];
+  agentListen: { host: string; port: number };
+  tls: TlsOptions;
+  trustedProxies: readonly string[];
+  proxyHeader: ProxyHeader;
+  /** This controller, as others see it. Undefined until its ports are known. */
+  self: () => ControllerRecord;
+  /** Takes the place of a dead leader away. Rejects if etcd does not answer. */
+  depose: (term: number) => Promise<boolean>;
+  clock: () => number;
+  log: Logger;
+}
+
+/** Milliseconds between two looks for the authority, which the first leader makes. */
+const AUTHORITY_MS = 500;
+
+export class Follower {
+  readonly #options: FollowerOptions;
+  readonly #closers = new Closers();
+  readonly #authority: FollowedAuthority;
+  readonly #doors: Doors;
+  #leader: KnownLeader | undefined;
+  #link: LeaderLink | undefined;
+  #isDeposing = false;
+  #closed = false;
+
+  private constructor(options: FollowerOptions) {
+    this.#options = options;
+    const { log, trustedProxies, proxyHeader } = options;
+    this.#authority = new FollowedAuthority(options.data, options.clock);
+    this.#doors = new Doors({ log, trustedProxies, proxyHeader, tunnel: (client) => this.#tunnel(client) });
+  }
+
+  /**
+   * Listens where the controller listens. An address with TLS comes later where there is no
+   * authority yet.
+   * @returns the follower, and its addresses with their real ports
+   * @throws Error if an address cannot be used
+   */
+  static async open(options: FollowerOptions) {
+    const follower = new Follower(options);
+    try {
+      return { follower, ...(await follower.#open()) };
+    } catch (error) {
+      await follower.close();
+      throw error;
+    }
+  }
+
+  async #open(): Promise<{ listen: ListenAddress[]; agentPort: number }> {
+    const { listen, agentListen } = this.#options;
+    const agentPort = await this.#doors.openAgents(agentListen);
+    const certificate = await this.#certificate();
+    const opened: ListenAddress[] = [];
+    for (const address of listen) {
+      const waits = 'scheme' in address && address.scheme === 'https' && certificate === undefined;
+      opened.push(waits ? address : await this.#doors.openApi(address, certificate));
+    }
+    if (certificate === undefined) {
+      this.#openLater(listen.filter((address) => 'scheme' in address && address.scheme === 'https'));
+    }
+    return { listen: opened, agentPort };
+  }
+
+  /** Another one leads now, or nobody. */
+  follow(leader: KnownLeader | undefined): void {
+    const { log, self } = this.#options;
+    const before = this.#link;
+    if (leader !== undefined && this.#leader !== undefined) {
+      // One that was cut off from etcd learns it here.
+      before?.tellDeposed(leader.term);
+    }
+    before?.close();
+    this.#link = undefined;
+    this.#leader = leader;
+    this.#doors.cut();
+    const { id, agents } = self();
+    if (leader === undefined || leader.id === id || this.#closed) {
+      return;
+    }
+    log.info({ leader: leader.controller, term: leader.term }, 'another controller leads');
+    if (leader.agents === undefined || leader.agents === agents) {
+      log.error(
+        { leader: leader.agents },
+        'the address of the leader is unknown, or is that of this controller: give each controller its own --advertise',
+      );
+      return;
+    }
+    const { term } = leader;
+    this.#link = new LeaderLink({
+      leader: leader.agents,
+      term,
+      id,
+      tls: () => this.#authority.connectionOptions(),
+      broken: (why) => void this.#depose(term, why),
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#link?.close();
+    await this.#doors.close();
+    await this.#closers.close();
+  }
+
+  async #depose(term: number, why: string): Promise<void> {
+    const { log, depose } = this.#options;
+    if (this.#isDeposing || this.#leader?.term !== term) {
+      return;
+    }
+    this.#isDeposing = true;
+    try {
+      if (await depose(term)) {
+        log.warn({ leader: this.#leader.controller, term, why }, 'the leader is dead: its place was taken away');
+      }
+    } catch (error) {
+      log.warn({ err: error, why }, 'the leader seems dead, and etcd does not answer');
+    } finally {
+      this.#isDeposing = false;
+    }
+  }
+
+  async #tunnel(client: Parameters<typeof openTunnel>[2]) {
+    const leader = this.#leader;
+    if (leader?.agents === undefined || leader.agents === this.#options.self().agents) {
+      throw new Error('no controller leads');
+    }
+    const tls = await this.#authority.connectionOptions();
+    if (tls === undefined) {
+      throw new Error('there is no authority in the data directory');
+    }
+    return openTunnel(leader.agents, tls, client);
+  }
+
+  /** The certificate of the API. Undefined: no address has TLS, or there is no authority yet. */
+  async #certificate() {
+    const authority = await this.#authority.open();
+    if (authority === undefined) {
+      return undefined;
+    }
+    const { listen, tls, data, log, clock } = this.#options;
+    // Events of certificates are the leader's. Here the log has them.
+    const events = { note: async () => undefined };
+    const certificate = await openApiCertificate({ listen, tls, authority, data, events, log, clock });
+    this.#closers.add(() => certificate?.close());
+    return certificate;
+  }
+
+  #openLater(addresses: readonly ListenAddress[]): void {
+    if (addresses.length === 0) {
+      return;
+    }
+    this.#options.log.info('the API listens by TLS when the authority of the cluster has come from the leader');
+    const timer = setInterval(async () => {
+      const certificate = await this.#certificate().catch(() => undefined);
+      if (certificate === undefined || this.#closed) {
+        return;
+      }
+      clearInterval(timer);
+      for (const address of addresses) {
+        await this.#doors
+          .openApi(address, certificate)
+          .catch((error: unknown) => this.#options.log.error({ err: error }, 'the API does not listen'));
+      }
+    }, AUTHORITY_MS).unref();
+    this.#closers.add(() => clearInterval(timer));
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * Three controllers as processes, over three members of etcd. The leader is killed, stopped in
+ * order, put to sleep, and cut off.
+ */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { until } from '@mirrorplane/base';
+import { Bench, vmDevice } from '../harness.ts';
+import { startProxy } from '../store/etcd-proxy.ts';
+import { ControllerCluster, type ControllerProcess, call, isReady } from './controllers.ts';
+
+/** Kills of the leader. `make failover` does more of them. */
+const KILLS = Number(process.env.KILLS ?? 3);
+const LIMIT = { limitMs: 60_000, pauseMs: 20 };
+/** Milliseconds of the lease: whoever takes over sooner has not waited for it. */
+const LEASE_MS = 10_000;
+
+/** Writes by one controller until it succeeds. @returns milliseconds that it took */
+async function writes(cluster: ControllerCluster, by: ControllerProcess, domain: string): Promise<number> {
+  const began = performance.now();
+  const isWritten = async () => {
+    const answer = await cluster.call(by, 'PUT', `/api/v1/domains/${domain}`, {}).catch(() => undefined);
+    return answer?.status === 201 || answer?.status === 200;
+  };
+  await until(`${domain} to be written`, isWritten, LIMIT);
+  return performance.now() - began;
+}
+
+/** The two that do not lead. */
+const othersOf = (cluster: ControllerCluster, leader: ControllerProcess) =>
+  cluster.controllers.filter((one) => one !== leader) as [ControllerProcess, ControllerProcess];
+
+async function leaderOf(cluster: ControllerCluster, not?: ControllerProcess): Promise<ControllerProcess> {
+  return until(
+    'a leader',
+    async () => {
+      const leader = await cluster.leader();
+      return leader === not ? undefined : leader;
+    },
+    LIMIT,
+  );
+}
+
+test('a killed leader is followed by another one long before its lease ends, and no acknowledged change is lost', async (t) => {
+  const cluster = await ControllerCluster.start(t);
+  const acknowledged: string[] = [];
+  const took: number[] = [];
+  for (let round = 0; round < KILLS; round++) {
+    const leader = await leaderOf(cluster);
+    const [one, other] = othersOf(cluster, leader);
+    const busy = write(cluster, one, `busy-${round}`, acknowledged);
+    await until('some changes', () => acknowledged.length >= 3 * (round + 1), LIMIT);
+    await leader.stop('SIGKILL');
+    took.push(await writes(cluster, other, `after-${round}`));
+    acknowledged.push(`after-${round}`);
+    await busy.stop();
+    leader.start();
+    await until('the killed one serves again', () => isReady(leader), LIMIT);
+  }
+  t.diagnostic(`until a change by another controller succeeds: ${took.map(Math.round).join(', ')} ms`);
+  assert.ok(Math.max(...took) < LEASE_MS - 2000, 'nobody waited for the lease');
+  const { body } = await cluster.call(cluster.controllers[0]!, 'GET', '/api/v1/domains?limit=1000');
+  const there = new Set(body.items.map(({ name }: { name: string }) => name));
+  assert.deepEqual(
+    acknowledged.filter((name) => !there.has(name)),
+    [],
+  );
+});
+
+/** Writes one domain after the other by one controller, and notes which were acknowledged. */
+function write(cluster: ControllerCluster, by: ControllerProcess, prefix: string, acknowledged: string[]) {
+  let goesOn = true;
+  const run = async () => {
+    for (let count = 0; goesOn; count++) {
+      const name = `${prefix}-${count}`;
+      const answer = await cluster.call(by, 'PUT', `/api/v1/domains/${name}`, {}).catch(() => undefined);
+      if (answer?.status === 201) {
+        acknowledged.push(name);
+      }
+    }
+  };
+  const running = run();
+  return {
+    async stop() {
+      goesOn = false;
+      await running;
+    },
+  };
+}
+
+test('a leader that stops in order gives its place to another one at once', async (t) => {
+  const cluster = await ControllerCluster.start(t);
+  const leader = await leaderOf(cluster);
+  const [one] = othersOf(cluster, leader);
+  const began = performance.now();
+  const stopped = leader.stop('SIGTERM');
+  await leaderOf(cluster, leader);
+  const took = performance.now() - began;
+  await stopped;
+  const wrote = await writes(cluster, one, 'after');
+  t.diagnostic(
+    `another one has the place after ${Math.round(took)} ms, and a change succeeds ${Math.round(wrote)} ms later`,
+  );
+  assert.ok(took + wrote < LEASE_MS - 2000, 'nobody waited for the lease');
+});
+
+test('a leader that was asleep writes nothing and sends no program when it wakes, and follows then', async (t) => {
+  const cluster = await ControllerCluster.start(t);
+  const leader = await leaderOf(cluster);
+  const [one] = othersOf(cluster, leader);
+  const bench = Bench.at(leader.data, { addresses: [leader.api], agentPort: 7071 });
+  const [agent] = await bench.agents('node-1');
+  agent.inventory(vmDevice('a', 5), vmDevice('b', 6));
+  for (const id of ['a', 'b']) {
+    await until(`interface ${id}`, async () => (await bench.get(`/api/v1/interfaces/${id}`)).status === 200, LIMIT);
+  }
+  await bench.must('POST', '/api/v1/policies', { name: 'one', sources: ['a'], destination: 'b' });
+  await until('its program', () => agent.program?.captures.length, LIMIT);
+  const starts = leader.starts();
+  leader.signal('SIGSTOP');
+  // What waits in the sockets of the sleeping one: a change that would change the program, and news
+  // of the agent.
+  const patch = { headers: { 'content-type': 'application/merge-patch+json' } };
+  const options = { ...patch, token: cluster.token, limitMs: 60_000 };
+  const late = call(leader.api, 'PATCH', '/api/v1/policies/one', { enabled: false }, options);
+  agent.inventory(vmDevice('a', 5), vmDevice('b', 7));
+  await writes(cluster, one, 'meanwhile');
+  assert.notEqual(await cluster.leader(), leader);
+  // What it had sent before it slept has come by now.
+  const sentBefore = agent.programs.length;
+  leader.signal('SIGCONT');
+  const answer = await late.catch(() => undefined);
+  assert.ok(answer === undefined || answer.status >= 500, `the sleeper has answered ${answer?.status}`);
+  await until('the sleeper ends its process', () => leader.starts() > starts, LIMIT);
+  await until('its connections end', () => agent.closed, LIMIT);
+  assert.equal(agent.programs.length, sentBefore, 'it has sent no program');
+  await until('it follows', () => isReady(leader), LIMIT);
+  assert.notEqual(await cluster.leader(), leader);
+  assert.equal((await cluster.call(leader, 'GET', '/api/v1/policies/one')).body.enabled, true);
+  assert.equal((await cluster.call(leader, 'GET', '/api/v1/domains/meanwhile')).status, 200);
+});
+
+test('a leader that is cut off from etcd alone gives way to one that is not, and the change that it was asked for is not made', async (t) => {
+  const cuts: (() => void)[] = [];
+  const cluster = await ControllerCluster.start(t, {
+    etcdOf: async (name, endpoints) => {
+      if (name !== 'c1') {
+        return endpoints;
+      }
+      const proxies = await Promise.all(endpoints.map((endpoint) => startProxy(t, endpoint)));
+      cuts.push(
+        ...proxies.map(
+          ({ be }) =>
+            () =>
+              be('cut'),
+        ),
+      );
+      return proxies.map(({ url }) => url);
+    },
+  });
+  const [c1, c2] = cluster.controllers as [ControllerProcess, ControllerProcess];
+  assert.equal(await leaderOf(cluster), c1);
+  for (const cut of cuts) {
+    cut();
+  }
+  const late = call(c1.api, 'PUT', '/api/v1/domains/late', {}, { token: cluster.token, limitMs: 60_000 });
+  const took = await writes(cluster, c2, 'after');
+  t.diagnostic(`until a change by another controller succeeds: ${Math.round(took)} ms`);
+  assert.notEqual(await cluster.leader(), c1);
+  const answer = await late.catch(() => undefined);
+  assert.ok(answer === undefined || answer.status >= 500, `the one that was cut off has answered ${answer?.status}`);
+  assert.equal((await cluster.call(c2, 'GET', '/api/v1/domains/late')).status, 404);
+});
