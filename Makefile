@@ -9,6 +9,7 @@ help:
 	@echo "make test-long   the tests that take longer than those of make test may: a quarter of an hour"
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        bad input for ten minutes: packets, requests, messages, files (SEED=, MINUTES=, ONLY=api|agents, CASE=)"
+	@echo "make faults      clients work while etcd, controller, network and disk fail; what they saw is judged (SEED=, MINUTES=, KIND=etcd|file, ONLY=)"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
 	@echo "make simulate    the cluster in one process by virtual time, thousands of schedules (SEED=, RUNS=, SECONDS=)"
 	@echo "make simulate-mutations plants faults, and sees that the simulation finds each (ONLY=, SEED=)"
@@ -73,6 +74,9 @@ failover: build root
 chaos: build root
 	@scripts/run.sh test/chaos/main.ts
 
+faults: deps root
+	@scripts/run.sh test/faults/main.ts
+
 simulate: deps
 	@scripts/run.sh test/simulation/main.ts
 
@@ -130,4 +134,4 @@ clean:
 	@$(MAKE) -s -C packages/bpf clean
 	rm -rf bench/out test/kernels/out packages/console/dist
 
-.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz chaos simulate simulate-mutations failover kernels packages packages-test sbom audit release demo bench scale bench-console up root clean
+.PHONY: help deps deps-run console build screenshots check test test-long soak fuzz faults chaos simulate simulate-mutations failover kernels packages packages-test sbom audit release demo bench scale scale-parts bench-console up root clean

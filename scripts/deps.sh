@@ -42,6 +42,7 @@ test_needs='
 /usr/include/pcap.h libpcap-dev
 /usr/bin/python3 python3-minimal
 /usr/bin/strace strace
+/usr/bin/faketime faketime
 /usr/bin/mmdebstrap mmdebstrap
 /usr/bin/rpmbuild rpm
 /usr/bin/zsh zsh

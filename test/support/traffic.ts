@@ -49,6 +49,8 @@ function assertAllAnswered(stdout: string, what: string, count: number): void {
 export interface RunningPings {
   /** Resolves when all are sent; asserts that all were answered. */
   done(): Promise<void>;
+  /** Ends them now; asserts that all that were sent were answered. Returns how many. */
+  end(): Promise<number>;
   /** Ends them early; nothing is asserted. */
   stop(): void;
 }
@@ -66,6 +68,13 @@ export function startPings(lab: Lab, from: string, to: string, count: number, op
     done: async () => {
       await closed;
       assertAllAnswered(stdout, `${from} to ${to}`, count);
+    },
+    end: async () => {
+      child.kill('SIGINT');
+      await closed;
+      const sent = Number(/(\d+) packets transmitted/.exec(stdout)?.[1]);
+      assertAllAnswered(stdout, `${from} to ${to}`, sent);
+      return sent;
     },
     stop: () => child.kill('SIGKILL'),
   };

@@ -29,6 +29,8 @@ export interface LabOptions extends TopologyOptions {
   command?: string;
   /** Options of the agents by node. Identity providers are off unless they are given here. */
   agentArguments?: Record<string, string[]>;
+  /** More options of the controller. Default none: its store is a file. */
+  controllerArguments?: string[];
   /** Folder of all labs. Default `/run/mirrorplane-lab`. */
   runRoot?: string;
   /** Stops `createLab`: it removes everything that was made, and throws. */
@@ -66,6 +68,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
     apiPort: null,
     command: options.command ?? MIRRORPLANE,
     agentArguments: options.agentArguments ?? {},
+    controllerArguments: options.controllerArguments ?? [],
   });
   const lab = new Lab(name, runDir);
   try {

@@ -87,7 +87,7 @@ export async function startController(lab: LabHandle, signal?: AbortSignal): Pro
   }
   const socket = apiSocket(lab.runDir);
   const argv = [lab.state.command, 'controller', '--data', controllerData(lab.runDir), '--listen', '127.0.0.1:7070'];
-  argv.push('--listen', `unix:${socket}`, '--agent-listen', AGENT_LISTEN);
+  argv.push('--listen', `unix:${socket}`, '--agent-listen', AGENT_LISTEN, ...(lab.state.controllerArguments ?? []));
   folderOf('controller', controllerData(lab.runDir));
   folderOf('controller', dirname(socket));
   const run = inNetns(lab.ns('ctl'), asUser('controller', argv));

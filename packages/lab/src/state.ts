@@ -34,6 +34,8 @@ export interface LabState {
   command: string;
   /** Additional options of the agents, by node. */
   agentArguments: Record<string, string[]>;
+  /** Additional options of the controller. Absent: none. */
+  controllerArguments?: string[];
 }
 
 /** The lab does not exist, exists already, or cannot be made. The message is for the operator. */

@@ -1,0 +1,86 @@
+/** An etcd cluster of three members, each on a host of its own. */
+
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { until } from '@mirrorplane/base';
+import { Daemon } from './daemon.ts';
+import { Host, type Network } from './hosts.ts';
+
+/** Room for two files of etcd's log, which are 64 MB each, and for its database. */
+const DISK = '200m';
+/** Elections are shorter than etcd's default: all is on one machine. */
+const FLAGS = ['--log-level=warn', '--logger=zap', '--heartbeat-interval=50', '--election-timeout=500'];
+
+export class Etcd {
+  readonly members: readonly Daemon[];
+  readonly endpoints: readonly string[];
+
+  private constructor(members: readonly Daemon[]) {
+    this.members = members;
+    this.endpoints = members.map(({ host }) => clientUrl(host));
+  }
+
+  /** @param logs folder of the logs */
+  static async start(network: Network, folder: string, logs: string): Promise<Etcd> {
+    const hosts: Host[] = [];
+    for (const name of ['etcd-1', 'etcd-2', 'etcd-3']) {
+      hosts.push(await Host.start(network, name, folder, DISK));
+    }
+    const cluster = hosts.map((host) => `${host.name}=${peerUrl(host)}`).join(',');
+    const etcd = new Etcd(
+      hosts.map((host) => {
+        const argv = [
+          ...['etcd', `--name=${host.name}`, `--data-dir=${path.join(host.disk, 'data')}`],
+          ...[`--listen-client-urls=${clientUrl(host)}`, `--advertise-client-urls=${clientUrl(host)}`],
+          ...[`--listen-peer-urls=${peerUrl(host)}`, `--initial-advertise-peer-urls=${peerUrl(host)}`],
+          ...[`--initial-cluster=${cluster}`, ...FLAGS],
+        ];
+        return new Daemon(host, host.name, argv, path.join(logs, `${host.name}.log`));
+      }),
+    );
+    for (const member of etcd.members) {
+      member.start();
+    }
+    await until('etcd answers', () => etcd.ctl('endpoint', 'health').catch(() => undefined), { limitMs: 60_000 });
+    return etcd;
+  }
+
+  /** Runs etcdctl, which is not ours, on the host of a member. Returns what it prints. */
+  async ctl(...argv: string[]): Promise<string> {
+    return this.members[0]!.host.run(...this.ctlCommand(argv));
+  }
+
+  /** The words that run etcdctl. */
+  ctlCommand(argv: readonly string[]): string[] {
+    return ['env', 'ETCDCTL_API=3', 'etcdctl', `--endpoints=${this.endpoints}`, ...argv];
+  }
+
+  /** The member that leads, as etcdctl says. */
+  async leader(): Promise<Daemon> {
+    return until('etcd has a leader', async () => {
+      const text = await this.ctl('endpoint', 'status', '--write-out=json').catch(() => '[]');
+      const states = JSON.parse(text) as Status[];
+      const leading = states.find(({ Status }) => Status.leader === Status.header.member_id);
+      return this.members.find(({ host }) => clientUrl(host) === leading?.Endpoint);
+    });
+  }
+
+  async end(): Promise<void> {
+    for (const member of this.members) {
+      member.signal('SIGCONT');
+      await member.kill(false);
+      member.host.end();
+    }
+  }
+}
+
+interface Status {
+  Endpoint: string;
+  Status: { leader: number; header: { member_id: number } };
+}
+
+const clientUrl = ({ address }: Host) => `http://${address}:2379`;
+const peerUrl = ({ address }: Host) => `http://${address}:2380`;
+
+export const execute = promisify(execFile);
