@@ -21,6 +21,8 @@ const hooks: HookCapture[] = (['inbound', 'outbound'] as const).map((direction) 
   ...{ hook: hookOf('vm', direction), threshold: 2 ** 32, skipVlanId: 0, sourceSlot: 0, delivery: 'd' },
 }));
 
+const VETH = { linkType: 'veth' };
+
 interface Placing {
   linkType?: string;
   expected?: boolean;
@@ -88,6 +90,18 @@ test('packets captured towards a guest that has left count as duplicated when it
   assert.deepEqual([...duplicated], [[KEY, 1]]);
 });
 
+test('counters that have begun again make no negative number, which no controller would take', async () => {
+  const { datapath, pass } = await scene();
+  datapath.count(`${CAPTURE.id}/inbound`, 10);
+  await pass(placed('absent'));
+  datapath.count(`${CAPTURE.id}/inbound`, 0);
+  assert.deepEqual([...(await pass([])).duplicated], [[KEY, 0]]);
+  datapath.count(`${CAPTURE.id}/inbound`, 10);
+  await pass(placed('absent', { ...VETH, expected: true }));
+  datapath.count(`${CAPTURE.id}/inbound`, 0);
+  assert.deepEqual((await pass([])).overlaps, [{ capture: CAPTURE, packets: 0 }]);
+});
+
 test('a guest that came back before its device went has nothing duplicated', async () => {
   const { datapath, pass } = await scene();
   await pass(placed('absent'));
@@ -95,8 +109,6 @@ test('a guest that came back before its device went has nothing duplicated', asy
   datapath.count(`${CAPTURE.id}/inbound`, 4);
   assert.deepEqual([...(await pass([])).duplicated], []);
 });
-
-const VETH = { linkType: 'veth' };
 
 test('of a cable that has gone nothing is duplicated, of a tap it is not known', async () => {
   for (const [linkType, duplicated] of [

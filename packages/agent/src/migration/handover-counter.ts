@@ -68,7 +68,9 @@ export class HandoverCounter {
     placed: readonly PlacedCapture[],
     captures: readonly HookCapture[],
   ): (refused?: readonly CaptureRefusal[]) => Promise<HandoverCounts> {
-    const hooksOf = Map.groupBy(captures, ({ ifindex, id }) => handoverKey(captureOfHook(id), ifindex));
+    // Most captures of a pool have no device here.
+    const present = captures.filter(({ ifindex }) => ifindex !== 0);
+    const hooksOf = Map.groupBy(present, ({ ifindex, id }) => handoverKey(captureOfHook(id), ifindex));
     const now = new Map(
       placed.map((item): [string, Placed] => {
         const key = handoverKey(item.capture.id, item.device.ifindex);
@@ -120,7 +122,7 @@ export class HandoverCounter {
     const left = this.#left.get(key);
     this.#left.delete(key);
     if (left !== undefined) {
-      return [[key, this.#inbound(item) - left]];
+      return [[key, this.#inboundSince(item, left)]];
     }
     // The other end of a removed cable is gone too, so no frame was captured for an absent guest.
     return isCable(item.placed.device) ? [[key, 0]] : [];
@@ -134,12 +136,17 @@ export class HandoverCounter {
         return [];
       }
       this.#expected.delete(key);
-      return item ? [{ capture: item.placed.capture, packets: this.#inbound(item) - base }] : [];
+      return item ? [{ capture: item.placed.capture, packets: this.#inboundSince(item, base) }] : [];
     });
   }
 
   #matched(items: readonly Placed[]): ReadonlyMap<string, CaptureCounts> {
     return this.#datapath.countsOf(items.flatMap(({ hooks }) => hooks.map(({ id }) => id)));
+  }
+
+  /** Counters that have begun again since are below `base`: of those it is not known, and none is reported. */
+  #inboundSince(item: Placed, base: number): number {
+    return Math.max(0, this.#inbound(item) - base);
   }
 
   #inbound({ hooks }: Placed): number {
