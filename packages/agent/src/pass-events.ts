@@ -1,5 +1,5 @@
 /** Compares the result of a pass with the previous pass, and reports the difference as events. */
-import { type CaptureStatus, captureOfHook, type NodeProgram } from '@mirrorplane/contract';
+import { type CaptureStatus, captureOfHook, idsOf, type NodeProgram, partOf, policyOfId } from '@mirrorplane/contract';
 import type { AgentEventDraft, EventRecorder } from './controller-link/event-outbox.ts';
 import type { ApplyResult, HeldCounts, Repair } from './datapath/datapath.ts';
 import { type HandoverCounts, handoverKey, type Overlap } from './migration/handover-counter.ts';
@@ -44,8 +44,8 @@ interface Known {
 export class PassEvents {
   readonly #events: EventRecorder;
   #known: ReadonlyMap<string, Known> | undefined;
-  /** ids of the captures of the previous program. */
-  #captures: ReadonlySet<string> = new Set();
+  /** The previous program. */
+  #program: NodeProgram | undefined;
   #revision: number | undefined;
   #failure = '';
   /** `Link.seenAt` by ifindex, in the previous pass. */
@@ -57,7 +57,7 @@ export class PassEvents {
 
   /** The agent starts with a program that an earlier run has carried out. */
   resume(program: NodeProgram): void {
-    this.#captures = captureIds(program);
+    this.#program = program;
     this.#revision = program.revision;
   }
 
@@ -72,12 +72,11 @@ export class PassEvents {
         return [key, knownOf(placed, outcome.statuses[index]!)];
       }),
     );
-    const captures = program.revision === this.#revision ? this.#captures : captureIds(program);
     // A device that was removed during the attach is reported as gone if it was captured, and
     // otherwise not at all.
     const vanished = new Set(result.refused.filter(({ gone }) => gone).map(({ id }) => captureOfHook(id)));
     const drafts = [
-      ...this.#ended(known, captures, vanished, outcome.handovers),
+      ...this.#ended(known, program, vanished, outcome.handovers),
       ...this.#begun(known, outcome, seenAt),
       ...this.#refused(known, vanished),
     ];
@@ -95,7 +94,7 @@ export class PassEvents {
     this.#repaired(outcome, seenAt);
     this.#seenAt = seenAt;
     this.#known = known;
-    this.#captures = captures;
+    this.#program = program;
     this.#revision = program.revision;
     this.#failure = '';
   }
@@ -112,7 +111,7 @@ export class PassEvents {
 
   #ended(
     known: ReadonlyMap<string, Known>,
-    captures: ReadonlySet<string>,
+    program: NodeProgram,
     vanished: ReadonlySet<string>,
     { duplicated }: HandoverCounts,
   ): AgentEventDraft[] {
@@ -120,7 +119,7 @@ export class PassEvents {
       if (before.state !== 'capturing' || (known.has(key) && !vanished.has(before.id))) {
         return [];
       }
-      const wanted = captures.has(before.id);
+      const wanted = hasCapture(program, before.id);
       const why = wanted ? 'the device is gone' : 'no policy needs it any more';
       const message = `capture at ${before.device} ended: ${why}`;
       const twice = duplicated.get(handoverKey(before.id, before.ifindex));
@@ -153,7 +152,7 @@ export class PassEvents {
       if (begun && !begun.has(now.id)) {
         return [];
       }
-      const waited = this.#captures.has(now.id);
+      const waited = hasCapture(this.#program, now.id);
       const seen = seenAt.get(now.ifindex);
       // A capture of a policy that is newer than the device is no sign of a migration.
       const moved = (waited || expected.has(now.interface)) && seen !== undefined;
@@ -180,7 +179,7 @@ export class PassEvents {
       if (before?.state === now.state && before.message === now.message) {
         return [];
       }
-      const cause = this.#captures.has(now.id) ? 'agent' : 'controller';
+      const cause = hasCapture(this.#program, now.id) ? 'agent' : 'controller';
       const refused = now.state === 'refused' ? 'was refused' : 'was refused in one direction';
       const message = `capture at ${now.device} ${refused}: ${now.message}`;
       return [{ kind: 'captureRefused', cause, message, ...(now.code && { code: now.code }), ...about(now) }];
@@ -247,8 +246,10 @@ function phrase({ kind, count, program }: Repair, device: string): string {
   }
 }
 
-function captureIds({ captures }: NodeProgram): Set<string> {
-  return new Set(captures.map(({ id }) => id));
+/** Looks into the part of its policy alone. */
+function hasCapture(program: NodeProgram | undefined, id: string): boolean {
+  const part = program && partOf(program, policyOfId(id) ?? '');
+  return part !== undefined && idsOf(part.captures).has(id);
 }
 
 function knownOf({ capture, device }: PlacedCapture, { state, code, message }: CaptureStatus): Known {

@@ -26,6 +26,16 @@ export type OwnPart = Omit<PlannedProgram, 'captures' | 'deliveries' | 'terminat
 /** Captures, deliveries or terminations of a part. */
 export type SharedList = readonly (Capture | Delivery | Termination)[];
 
+/** A function of programs or parts of them that is computed once for each. They do not change. */
+export function remembered<T extends object, R>(compute: (of: T) => R): (of: T) => R {
+  const results = new WeakMap<T, { result: R }>();
+  return (of) => {
+    const known = results.get(of) ?? { result: compute(of) };
+    results.set(of, known);
+    return known.result;
+  };
+}
+
 const partsOfPrograms = new WeakMap<object, readonly PolicyPart[]>();
 
 /**
@@ -53,6 +63,18 @@ export function partsOf(program: PlannedProgram): readonly PolicyPart[] {
   partsOfPrograms.set(program, known);
   return known;
 }
+
+const byPolicy = remembered((parts: readonly PolicyPart[]) => new Map(parts.map((part) => [part.policy, part])));
+
+/** The part of a policy in a program. Undefined: it has none. */
+export function partOf(program: PlannedProgram, policy: string): PolicyPart | undefined {
+  return byPolicy(partsOf(program)).get(policy);
+}
+
+/** Ids of a list of a part. Programs that share the list share them. */
+export const idsOf: (list: SharedList) => ReadonlySet<string> = remembered(
+  (list: SharedList) => new Set(list.map(({ id }) => id)),
+);
 
 /** What is not of policies, in the order of its fields. */
 export function ownOf(program: PlannedProgram): OwnPart {

@@ -5,16 +5,20 @@ import {
   type PolicyPart,
   partsOf,
   programOf,
+  remembered,
   type SharedList,
 } from '@mirrorplane/contract';
 
 export {
+  idsOf,
   numbered,
   type OwnPart,
   type PlannedProgram,
   type PolicyPart,
+  partOf,
   partsOf,
   programOf,
+  remembered,
   type SharedList,
 } from '@mirrorplane/contract';
 
@@ -39,28 +43,6 @@ export interface PathPlan {
   delivery: string;
   termination: string;
 }
-
-/** A function of programs or parts of them that is computed once for each. They do not change. */
-export function remembered<T extends object, R>(compute: (of: T) => R): (of: T) => R {
-  const results = new WeakMap<T, { result: R }>();
-  return (of) => {
-    const known = results.get(of) ?? { result: compute(of) };
-    results.set(of, known);
-    return known.result;
-  };
-}
-
-const byPolicy = remembered((parts: readonly PolicyPart[]) => new Map(parts.map((part) => [part.policy, part])));
-
-/** The part of a policy in a program. Undefined: it has none. */
-export function partOf(program: PlannedProgram, policy: string): PolicyPart | undefined {
-  return byPolicy(partsOf(program)).get(policy);
-}
-
-/** Ids of a list of a part. Programs that share the list share them. */
-export const idsOf: (list: SharedList) => ReadonlySet<string> = remembered(
-  (list: SharedList) => new Set(list.map(({ id }) => id)),
-);
 
 /**
  * The same program with other parts in place of some. `change` returns the same object for each

@@ -90,12 +90,15 @@ export function planArrivals<C extends Placed>(
  * here.
  */
 export function firewallUplinks(captures: readonly HookCapture[], links: readonly Link[]): number[] {
-  const guests = new Set(captures.filter(({ edge }) => !edge).map(({ ifindex }) => ifindex));
   const bridges = new Set(links.filter(({ linkType }) => linkType === 'bridge').map(({ ifindex }) => ifindex));
   const ports = Map.groupBy(
     links.filter(({ master }) => bridges.has(master)),
     ({ master }) => master,
   );
+  if (ports.size === 0) {
+    return [];
+  }
+  const guests = new Set(captures.filter(({ edge }) => !edge).map(({ ifindex }) => ifindex));
   return [...ports.values()].flatMap((pair) => {
     const others = pair.filter(({ ifindex }) => !guests.has(ifindex));
     return pair.length === 2 && others.length === 1 ? [others[0]!.ifindex] : [];

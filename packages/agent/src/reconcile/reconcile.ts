@@ -67,7 +67,9 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   const captures = program.captures.flatMap((capture) => {
     const device = byInterface.get(capture.source);
     const usable = device && refusalOf(device) === undefined ? device : undefined;
-    const hooks = hookCaptures({ ...capture, delivery: choose(capture.delivery) }, usable, handingOver);
+    const delivery = choose(capture.delivery);
+    const isResting = usable === undefined && delivery === capture.delivery && !handingOver.has(capture.source);
+    const hooks = isResting ? restingCaptures(capture) : hookCaptures({ ...capture, delivery }, usable, handingOver);
     if (device === undefined) {
       waiting.push(capture.id);
     } else {
@@ -126,6 +128,20 @@ function physicalDevices({ devices }: Surroundings): number[] {
     .filter(({ ethernet, linkType, identity }) => ethernet && (identity?.kind === 'edge' || linkType === ''))
     .map(({ ifindex }) => ifindex);
 }
+
+const resting = new WeakMap<Capture, readonly HookCapture[]>();
+
+/**
+ * The entries of a capture without a device: of most captures of a pool, in every pass. Nobody
+ * changes them, and captures that stay in the program are the same objects.
+ */
+function restingCaptures(capture: Capture): readonly HookCapture[] {
+  const entries = resting.get(capture) ?? hookCaptures(capture, undefined, NOTHING);
+  resting.set(capture, entries);
+  return entries;
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
 
 function hookCaptures(
   capture: Capture,
