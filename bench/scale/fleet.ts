@@ -30,7 +30,7 @@ export class Fleet {
     this.#members = Array.from({ length: processes }, (_, index) => {
       const first = index * NODES_OF_PROCESS + 1;
       const last = Math.min(first + NODES_OF_PROCESS - 1, size.nodes);
-      const execArgv = ['--disable-warning=ExperimentalWarning', '--max-old-space-size=4096'];
+      const execArgv = ['--disable-warning=ExperimentalWarning', '--max-old-space-size=1024'];
       const child = fork(join(import.meta.dirname, 'nodes-main.ts'), { execArgv });
       const member: Member = { child, first, last, joined: false, capturing: undefined };
       child.on('message', (report: Report) => this.#take(member, report));

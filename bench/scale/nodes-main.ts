@@ -5,6 +5,7 @@ import { type DatapathState, enroll, type StoredCredentials } from '@mirrorplane
 import type { AgentMessage } from '@mirrorplane/contract';
 import { now, type Order, OVERLAP_MS, type Report } from './messages.ts';
 import { destinationId, destinationNode, nodeName, nodesOf, poolOf, sourceId } from './names.ts';
+import { SharedParts } from './shared-parts.ts';
 import { SentCopies } from './simulated-datapath.ts';
 import { SimulatedNode } from './simulated-node.ts';
 
@@ -27,6 +28,7 @@ class Nodes {
   readonly #waiting: Enrolled[] = [];
   readonly #nodes = new Map<number, SimulatedNode>();
   readonly #sent = new SentCopies();
+  readonly #parts = new SharedParts();
   /** By interface: when its device has appeared, and on which node. */
   readonly #moving = new Map<string, { node: number; at: number }>();
   /** By policy. */
@@ -80,9 +82,11 @@ class Nodes {
   async #start({ node, size, controller, credentials }: Enrolled): Promise<void> {
     const sources = Array.from({ length: size.interfaces }, (_, index) => sourceId(node, index + 1));
     const destinations = destinationsOn(node, size).map(destinationId);
-    const options = { node, controller, credentials, interfaces: [...sources, ...destinations], sent: this.#sent };
+    const options = { node, controller, credentials, interfaces: [...sources, ...destinations] };
     const started = await SimulatedNode.start({
       ...options,
+      sent: this.#sent,
+      parts: this.#parts,
       applied: (state) => this.#applied(node, state),
       sends: (message) => this.#sends(node, message),
     });

@@ -19,6 +19,7 @@ import {
 import type { AgentMessage } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
 import { nodeName } from './names.ts';
+import type { SharedParts } from './shared-parts.ts';
 import { type SentCopies, SimulatedDatapath } from './simulated-datapath.ts';
 
 const log = createLog('agent', process.env.V ? 'info' : 'silent');
@@ -96,6 +97,7 @@ export interface NodeOptions {
   /** Interfaces that it begins with. */
   interfaces: readonly string[];
   sent: SentCopies;
+  parts: SharedParts;
   /** Called when the data path has another state. */
   applied: (state: DatapathState) => void;
   /** Called before each message to the controller. */
@@ -109,7 +111,7 @@ export class SimulatedNode {
   readonly #sync: SyncClient;
 
   private constructor(options: NodeOptions) {
-    const { node, controller, credentials, interfaces, sent, applied, sends } = options;
+    const { node, controller, credentials, interfaces, sent, parts, applied, sends } = options;
     for (const id of interfaces) {
       this.links.add(id, true);
     }
@@ -132,6 +134,7 @@ export class SimulatedNode {
       }),
       datapath: this.datapath,
       programs: { load: async () => undefined, save: async () => undefined, settled: async () => undefined },
+      sharePart: parts.share,
       events,
       log,
       repairIntervalMs: REPAIR_MS,
