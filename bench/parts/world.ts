@@ -106,7 +106,7 @@ export class World {
       ...openBoards({ view, live, inventory, history, statuses }),
       ...{ walks: new Walks(clock), looks: NO_LOOKS, findings: NO_LOOKS, authority: AUTHORITY },
       ...{ agentEvents: NOTHING_TAKEN, tests: { joined() {}, report() {} } },
-      nodeParts: new NodeParts((node) => planning.planned?.programs.get(node)),
+      nodeParts: new NodeParts(planning),
     };
     this.#services = services as unknown as typeof this.services;
     await step('first plan', async () => {

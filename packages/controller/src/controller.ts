@@ -239,7 +239,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const planning = new Planning({ view, live, decisions, inventory: observed, log });
   closers.add(() => planning.close());
   const statuses = new KeptStatuses({ view, live, planning, inventory });
-  const nodeParts = new NodeParts((node) => planning.planned?.programs.get(node));
+  const nodeParts = new NodeParts(planning);
   const agentEvents = new EventsFromAgents({ events, view, live, planning, nodeParts, clock });
   const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
   const refused = new RefusedEntries({

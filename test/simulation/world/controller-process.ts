@@ -85,7 +85,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const services = {
     ...silentParts(log),
     ...{ view, live, decisions, planning, inventory, statuses, log: logger, clock },
-    nodeParts: new NodeParts((node) => planning.planned?.programs.get(node)),
+    nodeParts: new NodeParts(planning),
     dismiss: (node: string) => agents?.dismiss(node),
     revoked: (node: string) => {
       live.admission(node, true);

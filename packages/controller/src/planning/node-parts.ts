@@ -1,9 +1,13 @@
 /** Remembers the policies in which a node has or had a part, because agents report an end later. */
 import { type NodeProgram, policyOfId } from '@mirrorplane/contract';
 import { idsOf, type PolicyPart, partOf, partsOf } from '@mirrorplane/planner';
+import type { Planning } from './planning.ts';
 
 /** The most earlier policies, and the most ids of earlier parts, that are remembered for a node. */
 const MAX_FORMER_OF_NODE = 4096;
+
+/** Where programs are planned. */
+type Plans = Pick<Planning, 'planned' | 'onPlanned'>;
 
 /** What is remembered of a node. */
 interface Known {
@@ -17,12 +21,20 @@ interface Known {
 
 /** For each node: policies, and ids of their parts, in its current and earlier programs. */
 export class NodeParts {
-  readonly #planned: (node: string) => NodeProgram | undefined;
+  readonly #planning: Plans;
   readonly #known = new Map<string, Known>();
 
-  /** @param planned the program of a node in the last plan, which the node may already have */
-  constructor(planned: (node: string) => NodeProgram | undefined) {
-    this.#planned = planned;
+  /**
+   * Learns from every plan, the first one too. A node may have a program that this controller has
+   * never sent it: the same one, from before a restart of the controller.
+   */
+  constructor(planning: Plans) {
+    this.#planning = planning;
+    planning.onPlanned(({ programs }) => {
+      for (const [node, program] of programs) {
+        this.learn(node, program);
+      }
+    });
   }
 
   /** Adds the parts of a node's program. */
@@ -59,7 +71,7 @@ export class NodeParts {
 
   /** Whether the node has, or had, a part in the policy. */
   hasPolicy(node: string, uid: string): boolean {
-    const program = this.#planned(node);
+    const program = this.#planning.planned?.programs.get(node);
     if (program) {
       this.learn(node, program);
     }
