@@ -130,6 +130,8 @@ async function restart({ size: { nodes }, controller, fleet, limitMs, say, add }
   const started = performance.now();
   await allBack(controller, fleet, nodes, limitMs);
   add('restart/all agents are back', 's', (performance.now() - started) / 1000);
+  // All connections are new ones.
+  add('restart/bytes to each agent', 'kB', controller.traffic().sent / nodes / 1000);
 }
 
 /** CPU time in seconds and memory in bytes of all processes with simulated nodes. */
