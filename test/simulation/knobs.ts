@@ -8,8 +8,8 @@ export const KNOBS: readonly Patch[] = [
   { file: 'contract/src/names.ts', find: 'export const MAX_SESSION = 1023;', put: 'export const MAX_SESSION = 5;' },
   {
     file: 'agent/src/pass-schedule.ts',
-    find: 'const REPAIR_INTERVAL_MS = 500;',
-    put: 'const REPAIR_INTERVAL_MS = 3000;',
+    find: 'const CHECK_INTERVAL_MS = 500;',
+    put: 'const CHECK_INTERVAL_MS = 3000;',
   },
   {
     file: 'agent/src/migration/guest-watch.ts',
