@@ -61,19 +61,6 @@ static __always_inline __be32 erspan_word(__u16 tci, bool tagged, __u32 truncate
                      truncated << ERSPAN_TRUNCATED_SHIFT | (session & 0x03ff));
 }
 
-/*
- * The kernel finds the next hop, and keeps the packet until its address is known. It drops frames
- * that were multicast or broadcast, so a unicast address is written first. The mark comes from the
- * original. It is cleared, because it must not route the copy.
- */
-static __always_inline int to_next_hop(struct __sk_buff *skb, __u32 ifindex) {
-    const __u8 unicast[6] = {};
-
-    bpf_skb_store_bytes(skb, 0, unicast, sizeof(unicast), 0);
-    skb->mark = 0;
-    return bpf_redirect_neigh(ifindex, NULL, 0, 0);
-}
-
 static __always_inline __sum16 ip_checksum(struct iphdr *ip) {
     __u16 *words = (__u16 *)ip;
     __u32 sum = 0;

@@ -225,6 +225,14 @@ struct {
     __type(value, struct delivery_counters);
 } delivery_counters SEC(".maps");
 
+/* Key: delivery slot. Value: its next hop. Memory: 40 bytes a slot and CPU. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 4096);
+    __type(key, __u32);
+    __type(value, struct next_hop);
+} next_hops SEC(".maps");
+
 /* Key: delivery slot. Value: next GRE sequence number, one for all CPUs. Memory: 8 bytes a slot. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

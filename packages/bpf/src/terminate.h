@@ -12,6 +12,7 @@
 #include "erspan.h"
 #include "feedback.h"
 #include "hold.h"
+#include "next-hop.h"
 #include "packet.h"
 #include "place.h"
 #include "probe.h"
@@ -182,7 +183,7 @@ static __always_inline int relay(struct __sk_buff *skb, struct termination *term
         return refuse(counters, size, reason);
     add(&counters->relayed, size->packets, size->bytes);
     count_sent(delivery->slot, size->packets, size->bytes + size->packets * (ETH_HEADER_LEN + ERSPAN_HEADERS_LEN));
-    return to_next_hop(skb, delivery->ifindex);
+    return to_next_hop(skb, delivery);
 }
 
 /* If a number is further behind than this, it is not late: the sender has started again. */

@@ -10,6 +10,7 @@
 #include "cut.h"
 #include "erspan.h"
 #include "feedback.h"
+#include "next-hop.h"
 #include "packet.h"
 #include "probe.h"
 #include "sent.h"
@@ -56,25 +57,54 @@ static __always_inline long push_tags(struct __sk_buff *skb, struct vlan_tag tag
     return count > 0 ? bpf_skb_vlan_push(skb, tags[0].protocol, bpf_ntohs(tags[0].tci)) : 0;
 }
 
-/* Ethernet header and tags of the copy, as they were in the original. `length` is 14 to 22. */
+/*
+ * Everything in front of the copy's own packet, as it leaves: one call writes it. The padding aligns
+ * the headers, for the verifier. Only the first 14 to 22 bytes of `inner` are written.
+ */
+struct outer_headers {
+    __u8 padding[2];
+    __u8 ethernet[ETH_HEADER_LEN];
+    struct erspan_headers erspan;
+    __u8 addresses[12]; /* from here on, what the copy began with: addresses, tags, protocol */
+    __be16 rest[5];
+};
+
+/* Ethernet header and tags of the copy, as they were in the original. */
 struct inner_l2 {
     __u8 addresses[12];
+    __be16 protocol;
     struct vlan_tag tags[MAX_TAGS];
-    __be16 protocol; /* at its place for two tags; see store_inner_l2 */
 };
 
 /*
- * Writes the header with `tags` tags at `offset`. The verifier needs constant lengths, so each
- * number of tags has its own call.
+ * Writes all headers. The verifier needs constant lengths, so each number of tags has its own call.
+ * The kernel drops copies whose outer address was multicast or broadcast, so it becomes unicast.
  */
-static __always_inline long store_inner_l2(struct __sk_buff *skb, __u32 offset, struct inner_l2 *l2, int tags) {
-    long err = bpf_skb_store_bytes(skb, offset, l2->addresses, 12, 0);
+static __always_inline long store_headers(struct __sk_buff *skb, struct outer_headers *outer, struct inner_l2 *l2,
+                                          int tags) {
+    const __u32 length = ETH_HEADER_LEN + ERSPAN_HEADERS_LEN + ETH_HEADER_LEN;
+    __be16 *rest = outer->rest;
 
-    if (tags > 0)
-        err |= bpf_skb_store_bytes(skb, offset + 12, &l2->tags[0], VLAN_TAG_LEN, 0);
-    if (tags > 1)
-        err |= bpf_skb_store_bytes(skb, offset + 16, &l2->tags[1], VLAN_TAG_LEN, 0);
-    return err | bpf_skb_store_bytes(skb, offset + 12 + tags * VLAN_TAG_LEN, &l2->protocol, 2, 0);
+    __builtin_memset(outer->padding, 0, sizeof(outer->padding) + 12);
+    outer->ethernet[12] = ETH_P_IP >> 8;
+    outer->ethernet[13] = ETH_P_IP & 0xff;
+    __builtin_memcpy(outer->addresses, l2->addresses, sizeof(outer->addresses));
+    if (tags > 1) {
+        rest[0] = l2->tags[0].protocol;
+        rest[1] = l2->tags[0].tci;
+        rest[2] = l2->tags[1].protocol;
+        rest[3] = l2->tags[1].tci;
+        rest[4] = l2->protocol;
+        return bpf_skb_store_bytes(skb, 0, outer->ethernet, length + 2 * VLAN_TAG_LEN, 0);
+    }
+    if (tags > 0) {
+        rest[0] = l2->tags[0].protocol;
+        rest[1] = l2->tags[0].tci;
+        rest[2] = l2->protocol;
+        return bpf_skb_store_bytes(skb, 0, outer->ethernet, length + VLAN_TAG_LEN, 0);
+    }
+    rest[0] = l2->protocol;
+    return bpf_skb_store_bytes(skb, 0, outer->ethernet, length, 0);
 }
 
 /*
@@ -134,7 +164,7 @@ static __always_inline int by_segments(struct __sk_buff *skb, struct copy_contex
 }
 
 static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *copy, struct delivery *delivery) {
-    struct erspan_headers headers;
+    struct outer_headers headers;
     struct inner_l2 l2 = {};
     struct outer_size outer = {.packets = 1};
     __u32 super = skb->gso_size; /* not 0 for a super-packet; read once, for the verifier */
@@ -165,8 +195,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
             return drop(copy, DROP_ENCAP_FAILED);
         truncated = true;
     }
-    if (bpf_skb_load_bytes(skb, 0, l2.addresses, 12) ||
-        bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &l2.protocol, sizeof(l2.protocol)))
+    if (bpf_skb_load_bytes(skb, 0, l2.addresses, ETH_HEADER_LEN)) /* and the protocol */
         return drop(copy, DROP_ENCAP_FAILED);
     /*
      * The kernel supports one level of encapsulation. A packet that is already in a tunnel is
@@ -187,16 +216,15 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (!sequence)
         return drop(copy, DROP_NO_DELIVERY);
     tci = tags ? bpf_ntohs(l2.tags[0].tci) : 0;
-    fill_headers(&headers, delivery, __sync_fetch_and_add(sequence, !copy->probe), skb->len - ETH_HEADER_LEN,
+    fill_headers(&headers.erspan, delivery, __sync_fetch_and_add(sequence, !copy->probe), skb->len - ETH_HEADER_LEN,
                  erspan_word(tci, tags > 0, truncated | copy->truncated, delivery->session),
                  index_with_proof(copy->erspan_index, delivery->proof) | copy->probe);
-    if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, &headers, sizeof(headers), 0) ||
-        store_inner_l2(skb, ETH_HEADER_LEN + ERSPAN_HEADERS_LEN, &l2, tags))
+    if (store_headers(skb, &headers, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);
     if (copy->part != PART_CLONE) /* it is one packet in several parts */
         count_copied(copy, truncated);
     count_left(copy, delivery->slot, outer.packets, outer.bytes);
-    return to_next_hop(skb, delivery->ifindex);
+    return to_next_hop(skb, delivery);
 }
 
 /*

@@ -161,6 +161,16 @@ struct delivery {
     __u32 allow_feedback;  /* not 0: copies that the destination sends on may pass, see feedback.h */
 };
 
+/* Where a copy goes next, as one CPU has found it in this tick of the kernel, see next-hop.h. */
+struct next_hop {
+    __u32 tick;   /* jiffies */
+    __u32 source; /* of the delivery that it was found for, as are the next two */
+    __u32 address;
+    __u32 ifindex;
+    __u32 family;     /* AF_INET; 0: the kernel looks for it with each copy. With the next: struct bpf_redir_neigh */
+    __u32 gateway[4]; /* the first word; network byte order */
+};
+
 struct delivery_counters {
     struct count sent;
     struct count feedback; /* copies that the destination's guest has sent on */

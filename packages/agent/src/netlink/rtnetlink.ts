@@ -21,6 +21,7 @@ export const RTM = {
   NEWNEIGH: 28,
   DELNEIGH: 29,
   GETNEIGH: 30,
+  GETRULE: 34,
   NEWQDISC: 36,
   DELQDISC: 37,
   GETQDISC: 38,

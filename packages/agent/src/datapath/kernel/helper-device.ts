@@ -13,6 +13,7 @@ import {
 } from '../../netlink/link.ts';
 import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
 import type { Repair } from '../datapath.ts';
+import { answerRoutes } from './route-questions.ts';
 import { Segmenter } from './segmenter.ts';
 
 /**
@@ -60,6 +61,7 @@ export class HelperDevice {
     this.#ends = [pair[0].ifindex, pair[1].ifindex];
     const count = found ? await this.#mend(found) : Number(wasKnown);
     const [ifindex, peer] = this.#ends;
+    await answerRoutes(this.#client, pair[0].name);
     const segmenter = await this.#segmenter.ensure(ifindex);
     if (count === 0) {
       return { ifindex, peer, segmenter };

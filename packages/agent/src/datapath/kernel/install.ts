@@ -45,6 +45,7 @@ export const MAPS = [
   'capture_counters',
   'deliveries',
   'delivery_counters',
+  'next_hops',
   'delivery_sequences',
   'terminations',
   'termination_counters',
