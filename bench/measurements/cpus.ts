@@ -78,7 +78,7 @@ const CASES: readonly Case[] = [
   sameMaps(erspanWith('erspan-limited', { protect: true, maxRate: HIGH }), AIM),
 ];
 
-/** @throws Error where too few slices were undisturbed */
+/** @throws Error as `runTogether` */
 export async function measureCpus(
   bed: Bed,
   rounds: number,
@@ -92,8 +92,8 @@ export async function measureCpus(
       await start(bed);
       const slices = await runTogether(bed, DATAGRAM, await workers(bed), SLICES);
       await stop(bed);
-      found.get(name)!.alone.push(meanOf(name, slices.alone));
-      found.get(name)!.together.push(meanOf(name, slices.together));
+      found.get(name)!.alone.push(meanOf(slices.alone));
+      found.get(name)!.together.push(meanOf(slices.together));
     }
   }
   return CASES.flatMap(({ name, aim }) => {
@@ -109,9 +109,6 @@ export async function measureCpus(
 const perMicrosecond = (nanoseconds: number) => 2000 / nanoseconds;
 
 /** The mean over the workers of what an undisturbed packet takes. */
-function meanOf(name: string, workers: readonly number[][]): number {
-  if (workers.some((values) => values.length < 4)) {
-    throw new Error(`cpus/${name}: other processes had the CPUs in nearly all slices`);
-  }
+function meanOf(workers: readonly number[][]): number {
   return workers.reduce((sum, values) => sum + lowerQuartile(values), 0) / workers.length;
 }

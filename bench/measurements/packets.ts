@@ -1,20 +1,18 @@
-/** 64-byte UDP packets a second that one sending CPU reaches. */
+/**
+ * 64-byte UDP packets a second that one sending CPU reaches while nothing else has it: the lower
+ * quartile of the time of 32 packets, over all of a run. So runs compare on a busy machine too.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Bed, PEER, SOURCE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU, softirqSeconds } from '../cpu.ts';
-import { startEndpoint } from '../endpoint.ts';
+import { endpointProgram, startEndpoint } from '../endpoint.ts';
+import { datagram } from '../frames.ts';
 import { metricRows, valuesOf } from '../report.ts';
 import type { Measurement, Sample } from '../rounds.ts';
 import { comparedRow, row } from '../row.ts';
 
 const PORT = 9001;
-/**
- * Packets that an unlimited run sends for each second asked for: about what a core of today sends
- * without a mirror.
- */
-const PACKETS_PER_SECOND = 600_000;
-
 const configFile = (bed: Bed) => join(bed.folder, 'udp.trafgen');
 
 /** Writes the packet, and starts a socket in PEER that takes it, so that nothing is answered. */
@@ -66,15 +64,21 @@ export const PACKETS: Measurement = {
   title: '64-byte UDP packets from one CPU',
   prepare: preparePackets,
   async run(bed, seconds) {
-    const { sent, delivered, seconds: took } = await send(bed, Math.round(seconds * PACKETS_PER_SECOND));
-    return { rate: sent / took / 1000, sent, delivered };
+    const frame = datagram(bed.lab, [SOURCE, PEER], PORT).toString('hex');
+    const argv = ['taskset', '--cpu-list', SENDER_CPU, endpointProgram(bed), 'send', 'eth0', frame, String(seconds)];
+    const before = await bed.nic(PEER);
+    const { frames, low } = JSON.parse(await bed.run(SOURCE, argv)) as { frames: number; low: number };
+    const after = await bed.nic(PEER);
+    return { rate: 1e6 / low, sent: frames, delivered: after.received.packets - before.received.packets };
   },
   // Beyond what the CPU can do, queues overflow: originals and copies are lost alike, with a mirror
   // and without.
   leastArrived: 0.9,
   rows: (samples) => [
     ...metricRows(samples, 'packets/sent', 'kpps', rate, {
-      local: { at: 'least', ratio: 0.95 },
+      local: { at: 'least', ratio: 0.9 },
+      'erspan-1500': { at: 'least', ratio: 0.62 },
+      'erspan-1500-sender': { at: 'least', ratio: 0.78 },
     }),
     comparedRow(
       'packets/sent/local/vs-mirred',

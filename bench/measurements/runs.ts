@@ -5,6 +5,7 @@
  */
 import type { ProgramName } from '@mirrorplane/agent/testing';
 import { type Bed, DESTINATION_NODE, SOURCE, SOURCE_NODE } from '../bed.ts';
+import { ipv4Checksum } from '../frames.ts';
 import type { NodeDatapath } from '../node-datapath.ts';
 import { type Row, row } from '../row.ts';
 import { ERSPAN_SENDER, LOCAL, SAMPLED_OUT, SESSION, terminateAtDestination, type Variant } from '../variants.ts';
@@ -37,14 +38,6 @@ async function wrapped(bed: Bed): Promise<Buffer> {
   header.writeUInt32BE((0x1000_0000 | SESSION) >>> 0, 28);
   const ethernet = [await mac(DESTINATION_NODE), await mac(SOURCE_NODE), Buffer.from('0800', 'hex')];
   return Buffer.concat([...ethernet, header, DATAGRAM]);
-}
-
-function ipv4Checksum(header: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at < header.length; at += 2) {
-    sum += header.readUInt16BE(at);
-  }
-  return ~((sum & 0xffff) + (sum >>> 16)) & 0xffff;
 }
 
 interface Run {
