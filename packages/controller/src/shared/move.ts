@@ -4,7 +4,7 @@ import path from 'node:path';
 import { parseChainLine } from '@mirrorplane/contract/audit-chain';
 import { LineSplitter } from '@mirrorplane/contract/audit-lines';
 import { AuditFiles } from '../audit/files.ts';
-import { allEntries } from '../store/shared-space.ts';
+import { allEntries, WRITES_KEY } from '../store/shared-space.ts';
 import type { SharedOperation } from '../store/store.ts';
 import { AUDIT_LOG } from './audit-local.ts';
 import type { ClusterKey } from './cluster-key.ts';
@@ -13,7 +13,7 @@ import { type Mark, markOperation } from './mark.ts';
 import { EVENTS_LOG, readLocalEvents } from './shared-events.ts';
 import { EVENTS_TOLD, SharedFiles } from './shared-files.ts';
 import { type Numbered, SharedLog } from './shared-log.ts';
-import { type SharedWriter, WRITES_KEY } from './writer.ts';
+import type { SharedWriter } from './writer.ts';
 
 /** Bytes of the audit log that are moved: the newest ones. */
 const AUDIT_BYTES = 128 << 20;

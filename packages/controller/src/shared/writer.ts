@@ -3,19 +3,13 @@
  * the next one, so that an audit entry and the events of a change cost one transaction.
  */
 import { Serial } from '@mirrorplane/base';
-import { allEntries } from '../store/shared-space.ts';
+import { allEntries, WRITES_KEY } from '../store/shared-space.ts';
 import type { SharedOperation, SharedSpace } from '../store/store.ts';
 import { StoreUnavailableError } from '../store/store.ts';
 
 /** Bytes and operations of one transaction: less than etcd takes. */
 const MOST_BYTES = 1 << 20;
 const MOST_OPS = 2000;
-/**
- * Each write compares and writes this key. So a write whose outcome was not known cannot be carried
- * out after a later one.
- */
-export const WRITES_KEY = 'writes';
-
 interface Group {
   ops: readonly SharedOperation[];
   done: (error?: unknown) => void;
@@ -80,9 +74,8 @@ export class SharedWriter {
     const ops = new Map(groups.flatMap((group) => group.ops.map((op) => [op.key, op] as const)));
     const modRevision = this.#revision ?? (await this.#readRevision());
     this.#revision = undefined;
-    const mark: SharedOperation = { type: 'put', key: WRITES_KEY, value: Buffer.from('1') };
     const compare = [{ key: WRITES_KEY, modRevision }];
-    const { ok, revision } = await this.space.txn({ compare, ops: [...ops.values(), mark] });
+    const { ok, revision } = await this.space.txn({ compare, ops: [...ops.values()] });
     if (!ok) {
       throw new StoreUnavailableError('a write whose outcome was not known came in between');
     }

@@ -19,7 +19,7 @@ import {
 } from './etcd/messages.ts';
 import { nested } from './etcd/nested.ts';
 import { checkSchema, holdSchema } from './etcd/schema.ts';
-import { type EtcdOperation, EtcdShared } from './etcd/shared.ts';
+import { type EtcdOperation, EtcdShared, type FencedWrite } from './etcd/shared.ts';
 import { EtcdWatch } from './etcd/watch.ts';
 import type {
   Entry,
@@ -111,9 +111,9 @@ class EtcdStore implements Store {
     this.#hold = hold;
     this.#keep = keep;
     this.#offset = offset;
-    const write = (compare: readonly Condition[], ops: readonly EtcdOperation[]) => {
+    const write: FencedWrite = async (compare, ops, mark) => {
       this.#checkOpen();
-      return this.#serial.run(() => this.#write(compare, ops));
+      return this.#write(compare, ops, mark);
     };
     this.shared = new EtcdShared(cluster, write, (watch) => this.#watches.add(watch));
   }
@@ -227,10 +227,13 @@ class EtcdStore implements Store {
    * Writes exactly once. If an answer gets lost, the request is repeated; the value of the leader's
    * key tells then whether the first one was carried out. A transaction that only deletes does not
    * write that key, because it may change nothing: deleting twice is as deleting once.
+   * @param mark another key for that value. `compare` has its revision then, so that the write is not
+   * repeated
    */
   async #write(
     compare: readonly Condition[],
     ops: readonly EtcdOperation[],
+    mark = LEADER_KEY,
   ): Promise<{ ok: boolean; revision: number }> {
     const hold = this.#hold;
     if (hold === undefined) {
@@ -238,10 +241,13 @@ class EtcdStore implements Store {
     }
     hold.requireHeld();
     const value = hold.nextValue();
-    const isPut = ops.some((op) => op.isPut);
-    const success = [...ops.map(({ bytes }) => bytes), ...(isPut ? [hold.mark(value)] : [])];
-    const failure = [operations.range({ key: LEADER_KEY }), operations.range(NEWEST)];
-    const request = txnRequest([...hold.conditions(value), ...compare], nested(success), failure);
+    const isOwn = mark === LEADER_KEY;
+    const isPut = !isOwn || ops.some((op) => op.isPut);
+    const marked = isOwn ? hold.mark(value) : operations.put(mark, value);
+    const success = [...ops.map(({ bytes }) => bytes), ...(isPut ? [marked] : [])];
+    const failure = [operations.range({ key: LEADER_KEY }), operations.range(NEWEST), operations.range({ key: mark })];
+    const conditions = isOwn ? hold.conditions(value) : [hold.held];
+    const request = txnRequest([...conditions, ...compare], nested(success), failure);
     const answer = answers.txn(await orExpired('of a key', this.#cluster.ask('txn', request)));
     const isChanged = answer.ok && (isPut || answer.deleted > 0);
     if (isChanged) {
@@ -251,10 +257,11 @@ class EtcdStore implements Store {
     if (answer.ok) {
       return { ok: true, revision: await this.#newest() };
     }
-    const [leader, newest] = answer.ranges;
+    const [leader, newest, last] = answer.ranges;
     hold.checkFound(leader?.entries[0]);
-    if (leader!.entries[0]!.value.toString() === value) {
-      return { ok: true, revision: leader!.entries[0]!.modRevision };
+    const done = last?.entries[0];
+    if (done?.value.toString() === value) {
+      return { ok: true, revision: done.modRevision };
     }
     return { ok: false, revision: newest!.entries[0]?.modRevision ?? 0 };
   }

@@ -137,7 +137,11 @@ export interface SharedSpace {
   entries(prefix: string, range?: SharedRange): AsyncGenerator<SharedEntry>;
   /** The revision of the engine now. */
   revision(): Promise<number>;
-  /** As that of the store: it is carried out once, and only while this controller may write. */
+  /**
+   * As that of the store: it is carried out once, and only while this controller may write. It also
+   * writes `WRITES_KEY`, of which `compare` has the revision, and does not wait for writes to the
+   * store.
+   */
   txn(transaction: {
     compare: readonly Compare[];
     ops: readonly SharedOperation[];

@@ -1,4 +1,5 @@
 /** A shared space in memory, of which a write may fail: it was carried out then, or it was not. */
+import { WRITES_KEY } from '../../src/store/shared-space.ts';
 import type { SharedEntry, SharedOperation, SharedRange, SharedSpace, Watch, Watcher } from '../../src/store/store.ts';
 import { CompactedError, StoreUnavailableError } from '../../src/store/store.ts';
 
@@ -66,6 +67,7 @@ export class MemorySpace implements SharedSpace {
     const bytes = ops.reduce((sum, op) => sum + (op.type === 'put' ? op.value.length : 0), 0);
     this.most.ops = Math.max(this.most.ops, ops.length);
     this.most.bytes = Math.max(this.most.bytes, bytes);
+    this.keys.set(WRITES_KEY, { key: WRITES_KEY, value: Buffer.alloc(0), modRevision: this.#revision });
     for (const op of ops) {
       if (op.type === 'put') {
         this.keys.set(op.key, { key: op.key, value: op.value, modRevision: this.#revision });

@@ -165,3 +165,23 @@ test('lines of the audit log that never reached etcd are set aside, and the log 
   const told = (await eventsOf(again)).find(({ kind }) => kind === 'auditProblem');
   assert.match(told?.message ?? '', /lines that etcd does not have.*audit-aside-/);
 });
+
+test('an audited change with its events is two transactions of etcd', async (t) => {
+  const start = useControllers(t);
+  const { endpoints, ctl } = await startEtcd(t, 1);
+  const bench = await start(newData(t), { etcd: { endpoints } });
+  await bench.cluster();
+  const changes = 50;
+  await bench.declare(...Array.from({ length: changes }, (_, index) => `s-${index}`), 'd');
+  const revision = async () =>
+    JSON.parse(await ctl('endpoint', 'status', '--write-out=json'))[0].Status.header.revision as number;
+  const before = await revision();
+  for (let index = 0; index < changes; index++) {
+    const policy = { name: `p-${index}`, sources: [`s-${index}`], destination: 'd', enabled: false };
+    await bench.must('PUT', `/api/v1/policies/${policy.name}`, policy);
+  }
+  // Each writes the state and its entry, and then the line of the log and the event together. A
+  // checkpoint of the log is one more now and then.
+  const written = (await revision()) - before;
+  assert.ok(written >= 2 * changes && written <= 2 * changes + 5, `${written} transactions of ${changes} changes`);
+});

@@ -197,12 +197,14 @@ export class Hold {
     return JSON.stringify(record);
   }
 
+  /** The condition that the key is still this one. */
+  get held(): Condition {
+    return { key: LEADER_KEY, createRevision: this.#revision };
+  }
+
   /** The conditions of a write: the key is still this one, and the write was not carried out yet. */
   conditions(value: string): Condition[] {
-    return [
-      { key: LEADER_KEY, createRevision: this.#revision },
-      { key: LEADER_KEY, notValue: value },
-    ];
+    return [this.held, { key: LEADER_KEY, notValue: value }];
   }
 
   /** The operation that marks a write as carried out. */

@@ -1,4 +1,6 @@
 /** What controllers share beside the records: keys under `/mirrorplane/shared/`, with bytes as values. */
+
+import { WRITES_KEY } from '../shared-space.ts';
 import type {
   Compare,
   SharedEntry,
@@ -20,10 +22,11 @@ export interface EtcdOperation {
   bytes: Buffer;
 }
 
-/** Writes with the right to write, exactly once. */
+/** Writes with the right to write, exactly once. @param mark key that is written by each of these writes */
 export type FencedWrite = (
   compare: readonly Condition[],
   ops: readonly EtcdOperation[],
+  mark: string,
 ) => Promise<{ ok: boolean; revision: number }>;
 
 const ROOT = '/mirrorplane/shared/';
@@ -71,6 +74,7 @@ export class EtcdShared implements SharedSpace {
         const isPut = op.type === 'put';
         return { isPut, bytes: isPut ? operations.put(ROOT + op.key, op.value) : operations.remove(ROOT + op.key) };
       }),
+      ROOT + WRITES_KEY,
     );
   }
 
