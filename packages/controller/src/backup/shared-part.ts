@@ -2,13 +2,12 @@
 import { hashOfLine, parseChainLine } from '@mirrorplane/contract/audit-chain';
 import { AUDIT_LOG, isBeginning } from '../shared/audit-local.ts';
 import type { ClusterKey } from '../shared/cluster-key.ts';
-import { COUNTERS_PREFIX } from '../shared/local-files.ts';
 import { readMark, requireKey } from '../shared/mark.ts';
 import { removeAll } from '../shared/move.ts';
 import { readPieces } from '../shared/pieces.ts';
 import { writeData } from '../shared/shared.ts';
 import { eventsText } from '../shared/shared-events.ts';
-import { EVENTS_TOLD, readFiles, SharedFiles } from '../shared/shared-files.ts';
+import { COUNTERS_PREFIX, EVENTS_TOLD, readFiles, SharedFiles } from '../shared/shared-files.ts';
 import { SharedWriter } from '../shared/writer.ts';
 import { FILLING_KEY } from '../store/records.ts';
 import type { SharedSpace, Store } from '../store/store.ts';

@@ -11,12 +11,12 @@ import { allEntries } from '../store/shared-space.ts';
 import type { SharedSpace, Store, StoreEvent, Watch } from '../store/store.ts';
 import { AUDIT_LOG, LocalAudit } from './audit-local.ts';
 import type { ClusterKey } from './cluster-key.ts';
-import { COUNTERS_PREFIX, writeLocalFiles } from './local-files.ts';
+import { writeLocalFiles } from './local-files.ts';
 import { readMark, requireKey } from './mark.ts';
 import { openPiece, type Piece, parsePieceKey, readPieces } from './pieces.ts';
 import { said } from './said.ts';
 import { EVENTS_LOG, eventsText, writeEvents } from './shared-events.ts';
-import { EVENTS_TOLD, FILES_PREFIX } from './shared-files.ts';
+import { COUNTERS_PREFIX, EVENTS_TOLD, FILES_PREFIX } from './shared-files.ts';
 
 /** Milliseconds before it begins again after a failure. */
 const AGAIN_MS = 1000;

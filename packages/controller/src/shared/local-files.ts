@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { replaceFileSync, syncFolder } from '@mirrorplane/base';
+import { COUNTERS_PREFIX } from './shared-files.ts';
 import { joinSessions, SESSIONS_PREFIX, splitSessions } from './shared-sessions.ts';
 
 /** The authority, tokens in files, the first password, and the time that ends are judged by. */
@@ -17,7 +18,6 @@ const NAMES = [
   'latest-time',
 ] as const;
 const SESSIONS_FILE = 'sessions.json';
-export const COUNTERS_PREFIX = 'counters/';
 const COUNTERS_FILE = /^[\w.%-]+[.]json$/;
 
 /** Whether the directory has an authority. */

@@ -17,9 +17,8 @@ import type { SharedWriter } from './writer.ts';
 
 /** Bytes of the audit log that are moved: the newest ones. */
 const AUDIT_BYTES = 128 << 20;
-/** Bytes of lines, and number of files, that are written at once. */
+/** Bytes of lines that are written at once. */
 const BATCH_BYTES = 512 << 10;
-const BATCH_FILES = 64;
 
 interface Parts {
   data: string;
@@ -35,15 +34,13 @@ export async function moveToStore({ data, writer, key, mark }: Parts): Promise<M
   await writer.write([markOperation(key, mark)]);
   const files = await SharedFiles.open(writer, key, []);
   const { events, told } = await readLocalEvents(data);
-  const local = Object.entries({ ...readLocalFiles(data), [EVENTS_TOLD]: told });
-  for (let at = 0; at < local.length; at += BATCH_FILES) {
-    await files.write(Object.fromEntries(local.slice(at, at + BATCH_FILES)));
-  }
+  const local = { ...readLocalFiles(data), [EVENTS_TOLD]: told };
+  await files.writeMany(local);
   const eventLog = await SharedLog.open(writer, key, EVENTS_LOG);
   await appendAll(eventLog, events);
   const auditLog = await SharedLog.open(writer, key, AUDIT_LOG);
   await appendAll(auditLog, localLines(data));
-  const moved = `files of ${data} moved to etcd, sealed with cluster.key: ${local.length} files, ${events.length} events, the audit log from line ${auditLog.after + 1} to line ${auditLog.last}`;
+  const moved = `files of ${data} moved to etcd, sealed with cluster.key: ${Object.keys(local).length} files, ${events.length} events, the audit log from line ${auditLog.after + 1} to line ${auditLog.last}`;
   const shared: Mark = { ...mark, state: 'shared', moved };
   await writer.write([markOperation(key, shared)]);
   return shared;

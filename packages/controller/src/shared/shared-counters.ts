@@ -1,32 +1,32 @@
 /** Totals of counters in the shared space: one value for each node. */
 import type { CounterPlace } from '../reports/counter-places.ts';
-import { COUNTERS_PREFIX } from './local-files.ts';
-import type { SharedFiles } from './shared-files.ts';
+import { COUNTERS_PREFIX, type SharedFiles } from './shared-files.ts';
 
-/** Nodes in one transaction. */
-const MOST_NODES = 64;
+/** Bytes of texts that wait to be written. */
+const MOST_BYTES = 512 << 10;
 
 export function sharedCounters(files: SharedFiles): CounterPlace {
-  let batch: Record<string, string> = {};
+  let waiting: Record<string, string> = {};
+  let bytes = 0;
   let failure: unknown;
   const write = async () => {
-    const texts = batch;
-    batch = {};
-    await files.write(texts).catch((error: unknown) => {
+    const texts = waiting;
+    waiting = {};
+    bytes = 0;
+    await files.writeMany(texts).catch((error: unknown) => {
       failure = error;
     });
   };
   return {
     async *read() {
-      for (const [name, text] of [...files.contents]) {
-        if (name.startsWith(COUNTERS_PREFIX)) {
-          yield { name: name.slice(COUNTERS_PREFIX.length), text };
-        }
+      for (const [name, text] of files.takeCounters()) {
+        yield { name: name.slice(COUNTERS_PREFIX.length), text };
       }
     },
     async put(node, text) {
-      batch[COUNTERS_PREFIX + node] = text;
-      if (Object.keys(batch).length >= MOST_NODES) {
+      waiting[COUNTERS_PREFIX + node] = text;
+      bytes += text.length;
+      if (bytes > MOST_BYTES) {
         await write();
       }
     },

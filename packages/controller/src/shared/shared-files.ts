@@ -7,6 +7,11 @@ import type { ClusterKey } from './cluster-key.ts';
 import type { SharedWriter } from './writer.ts';
 
 export const FILES_PREFIX = 'files/';
+/** Totals of nodes. */
+export const COUNTERS_PREFIX = 'counters/';
+/** Bytes, and number, of files that are written at once where there are many. */
+const MOST_BYTES = 512 << 10;
+const MOST_FILES = 64;
 
 export class SharedFiles implements FileCopies {
   readonly #writer: SharedWriter;
@@ -39,14 +44,40 @@ export class SharedFiles implements FileCopies {
     return new SharedFiles(writer, key, await readFiles(writer.space, key), first);
   }
 
-  /** Contents by name, as the store has them. */
+  /** Contents by name, as the store has them. Of totals only what was there at the start. */
   get contents(): ReadonlyMap<string, string> {
     return this.#contents;
   }
 
+  /** The totals that were there at the start, once: they are not kept in memory. */
+  takeCounters(): Map<string, string> {
+    const counters = new Map([...this.#contents].filter(([name]) => name.startsWith(COUNTERS_PREFIX)));
+    for (const name of counters.keys()) {
+      this.#contents.delete(name);
+    }
+    return counters;
+  }
+
+  /** Carries out many changes, some at a time. @throws as `write`; a part may be carried out then */
+  async writeMany(changes: FileChanges): Promise<void> {
+    let next: Record<string, string | undefined> = {};
+    let bytes = 0;
+    for (const [name, content] of Object.entries(changes)) {
+      const size = content?.length ?? 0;
+      if (bytes + size > MOST_BYTES || Object.keys(next).length >= MOST_FILES) {
+        await this.write(next);
+        [next, bytes] = [{}, 0];
+      }
+      next[name] = content;
+      bytes += size;
+    }
+    await this.write(next);
+  }
+
   async write(changes: FileChanges): Promise<void> {
     const changed = Object.entries(changes).filter(
-      ([name, content]) => this.#unsure.has(name) || this.#contents.get(name) !== content,
+      ([name, content]) =>
+        this.#unsure.has(name) || this.#contents.get(name) !== content || name.startsWith(COUNTERS_PREFIX),
     );
     const ops = changed.map(([name, content]): SharedOperation => {
       const key = FILES_PREFIX + name;
@@ -64,7 +95,7 @@ export class SharedFiles implements FileCopies {
     this.#first = [];
     for (const [name, content] of changed) {
       this.#unsure.delete(name);
-      if (content === undefined) {
+      if (content === undefined || name.startsWith(COUNTERS_PREFIX)) {
         this.#contents.delete(name);
       } else {
         this.#contents.set(name, content);
@@ -84,7 +115,7 @@ export async function readFiles(space: SharedSpace, key: ClusterKey): Promise<Ma
 
 /** Totals and marks of events have no secrets, and are long. */
 function isLong(name: string): boolean {
-  return name.startsWith('counters/') || name === EVENTS_TOLD;
+  return name.startsWith(COUNTERS_PREFIX) || name === EVENTS_TOLD;
 }
 
 /** What the event log knows of events that it does not have any more. */
