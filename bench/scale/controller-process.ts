@@ -9,6 +9,8 @@ import { until } from '@mirrorplane/base';
 
 /** Clock ticks a second in /proc: the same on every Linux. */
 const USER_HZ = 100;
+/** Milliseconds that an answer may take. */
+const ANSWER_MS = 60_000;
 const MAIN = join(import.meta.dirname, '../../packages/controller/src/main.ts');
 /** Code that an earlier start has compiled, as on a host on which it has run before. */
 const COMPILED = join(import.meta.dirname, '../../node_modules/.cache/compiled');
@@ -107,7 +109,9 @@ export class ControllerProcess {
     const call = request({
       ...{ host: '127.0.0.1', port: this.#apiPort, method, path, headers },
       agent: this.#connections,
+      timeout: ANSWER_MS,
     });
+    call.once('timeout', () => call.destroy(new Error(`${method} ${path}: no answer within ${ANSWER_MS} ms`)));
     call.end(text);
     const [response] = (await once(call, 'response')) as [IncomingMessage];
     let answer = '';

@@ -21,19 +21,23 @@ export interface MeasureOptions {
   moving?: number;
   /** Milliseconds that one step may take at most: joining, settling, starting, coming back. */
   limitMs: number;
+  /** Milliseconds that all steps together may take at most. */
+  wholeMs: number;
   /** Folder for a profile of the controller's CPU; undefined: none. */
   profile?: string | undefined;
   say: (line: string) => void;
 }
 
-/** The rows so far, also where a step has failed: then `failure` says which. */
+/** The rows so far, and what has failed. */
 export interface Measured {
   rows: ScaleRow[];
-  failure?: string;
+  failures: string[];
 }
 
 export async function measure(options: MeasureOptions): Promise<Measured> {
   const rows: ScaleRow[] = [];
+  const failures: string[] = [];
+  const ends = performance.now() + options.wholeMs;
   const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-scale-'));
   const data = join(folder, 'controller');
   mkdirSync(data, { mode: 0o700 });
@@ -47,15 +51,15 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
       tokens: await joinTokens(controller, options.size),
       folder: join(folder, 'nodes'),
     });
-    await steps(options, controller, fleet, rows);
-    return { rows };
+    await steps({ options, controller, fleet, ends }, { rows, failures });
   } catch (error) {
-    return { rows, failure: (error as Error).message };
+    failures.push((error as Error).message);
   } finally {
     await fleet?.close();
     await controller.close();
     rmSync(folder, { recursive: true, force: true });
   }
+  return { rows, failures };
 }
 
 /** What the steps share. */
@@ -64,26 +68,45 @@ interface Run extends MeasureOptions {
   fleet: Fleet;
   /** Adds a row. */
   add: (name: string, unit: string, ...values: number[]) => void;
+  /** Milliseconds that the next step may take. */
+  left: () => number;
+  /** A step has not come to its end. The next ones are measured nevertheless. */
+  failed: (why: string) => void;
 }
 
-async function steps(options: MeasureOptions, controller: ControllerProcess, fleet: Fleet, rows: ScaleRow[]) {
-  const { nodes } = options.size;
+async function steps(
+  {
+    options,
+    controller,
+    fleet,
+    ends,
+  }: { options: MeasureOptions; controller: ControllerProcess; fleet: Fleet; ends: number },
+  { rows, failures }: Measured,
+) {
+  const { size, limitMs, say } = options;
   const add = (name: string, unit: string, ...values: number[]) => {
-    rows.push(scaleRow(nodes, name, unit, values));
+    const row = scaleRow(size.nodes, name, unit, values);
+    rows.push(row);
+    say(`${name}: ${[row.p50, row.p99].join(', p99 ')} ${unit}`);
   };
-  const run: Run = { ...options, controller, fleet, add };
+  const left = () => Math.max(1, Math.min(limitMs, ends - performance.now()));
+  const failed = (why: string) => {
+    failures.push(why);
+    say(why);
+  };
+  const run: Run = { ...options, controller, fleet, add, left, failed };
   await connect(run);
   await putLoad(run, await rest(run));
   await restart(run);
 }
 
-async function connect({ size: { nodes }, controller, fleet, limitMs, say, add }: Run): Promise<void> {
-  await fleet.joined(limitMs);
-  say(`${nodes} nodes have joined, and connect`);
+async function connect(run: Run): Promise<void> {
+  const { size, fleet, left, say } = run;
   const began = performance.now();
+  await fleet.joined(left());
+  say(`${size.nodes} nodes have joined after ${Math.round((performance.now() - began) / 1000)} s, and connect`);
   fleet.connect();
-  await allBack(controller, fleet, nodes, limitMs);
-  add('connect/all nodes capture', 's', (performance.now() - began) / 1000);
+  await allBack(run, 'connect/all nodes capture');
 }
 
 /** @returns bytes a second to all agents */
@@ -123,15 +146,14 @@ async function putLoad(run: Run, atRest: number): Promise<void> {
   add('memory of each simulated agent', 'MiB', after.memory / nodes / MIB);
 }
 
-async function restart({ size: { nodes }, controller, fleet, limitMs, say, add }: Run): Promise<void> {
+async function restart(run: Run): Promise<void> {
+  const { size, controller, left, say, add } = run;
   say('restart of the controller');
   await controller.stop();
-  add('start from a full store', 's', (await controller.start(limitMs)) / 1000);
-  const started = performance.now();
-  await allBack(controller, fleet, nodes, limitMs);
-  add('restart/all agents are back', 's', (performance.now() - started) / 1000);
+  add('start from a full store', 's', (await controller.start(left())) / 1000);
+  await allBack(run, 'restart/all agents are back');
   // All connections are new ones.
-  add('restart/bytes to each agent', 'kB', controller.traffic().sent / nodes / 1000);
+  add('restart/bytes to each agent', 'kB', controller.traffic().sent / size.nodes / 1000);
 }
 
 /** CPU time in seconds and memory in bytes of all processes with simulated nodes. */
@@ -154,22 +176,30 @@ async function used(controller: ControllerProcess, action: () => Promise<unknown
   };
 }
 
-/** Waits until every node is connected, and captures all sources that it has. */
-async function allBack(controller: ControllerProcess, fleet: Fleet, nodes: number, limitMs: number): Promise<void> {
-  await reached(`${nodes} nodes to be connected`, nodes, limitMs, () => controller.connected());
-  await reached(`${nodes} nodes to capture`, nodes, limitMs, () => fleet.capturing());
-}
-
-/** Waits until a count is reached. @throws Error that says how far it came */
-async function reached(what: string, wanted: number, limitMs: number, count: () => Promise<number>): Promise<void> {
-  let last = 0;
+/**
+ * Waits until every node is connected, and captures all sources that it has. Adds how long that took;
+ * where it takes too long, how many there are then.
+ */
+async function allBack({ size: { nodes }, controller, fleet, left, add, failed }: Run, name: string): Promise<void> {
+  const began = performance.now();
+  const counts = { connected: 0, capturing: 0 };
+  const ends = began + left();
   const check = async () => {
-    last = await count();
-    return last === wanted;
+    counts.connected = await controller.connected();
+    counts.capturing = counts.connected === nodes ? await fleet.capturing() : 0;
+    return counts.capturing === nodes;
   };
-  await until(what, check, { limitMs, pauseMs: 50 }).catch((error: Error) => {
-    throw new Error(`${error.message}, but ${last}`);
-  });
+  try {
+    await until(name, check, { limitMs: ends - began, pauseMs: 50 });
+    add(name, 's', (performance.now() - began) / 1000);
+  } catch (error) {
+    const seconds = Math.round((performance.now() - began) / 1000);
+    counts.capturing = await fleet.capturing();
+    const { connected, capturing } = counts;
+    failed(
+      `${(error as Error).message}: after ${seconds} s, ${connected} of ${nodes} are connected, ${capturing} capture`,
+    );
+  }
 }
 
 /** A join token for each pool, by its number. */

@@ -37,6 +37,33 @@ export function remembered<T extends object, R>(compute: (of: T) => R): (of: T) 
 }
 
 const partsOfPrograms = new WeakMap<object, readonly PolicyPart[]>();
+const ownsOfPrograms = new WeakMap<object, OwnPart>();
+
+type Lists = Pick<PlannedProgram, 'captures' | 'deliveries' | 'terminations'>;
+
+/** A list of a program, joined when it is asked for first. A controller asks for parts alone. */
+const joinedWhenAsked = (name: keyof Lists): PropertyDescriptor => ({
+  configurable: true,
+  enumerable: true,
+  get(this: object) {
+    const value = (partsOfPrograms.get(this) ?? []).flatMap((part): SharedList => part[name]);
+    Object.defineProperty(this, name, { value, configurable: true, enumerable: true, writable: true });
+    return value;
+  },
+});
+
+const LISTS: Readonly<Record<keyof Lists, PropertyDescriptor>> = {
+  captures: joinedWhenAsked('captures'),
+  deliveries: joinedWhenAsked('deliveries'),
+  terminations: joinedWhenAsked('terminations'),
+};
+
+/** @param parts sorted */
+function joined<O extends OwnPart>(own: O, parts: readonly PolicyPart[]): O & Lists {
+  const program = Object.defineProperties({ ...own }, LISTS) as O & Lists;
+  partsOfPrograms.set(program, parts);
+  return program;
+}
 
 /**
  * Puts a program together.
@@ -44,13 +71,8 @@ const partsOfPrograms = new WeakMap<object, readonly PolicyPart[]>();
  */
 export function programOf(own: OwnPart, parts: Iterable<PolicyPart>): PlannedProgram {
   const sorted = sortedParts([...parts].filter((part) => !isEmpty(part)));
-  const program = {
-    ...own,
-    captures: sorted.flatMap(({ captures }) => captures),
-    deliveries: sorted.flatMap(({ deliveries }) => deliveries),
-    terminations: sorted.flatMap(({ terminations }) => terminations),
-  };
-  partsOfPrograms.set(program, sorted);
+  const program = joined(own, sorted);
+  ownsOfPrograms.set(program, own);
   return program;
 }
 
@@ -78,6 +100,10 @@ export const idsOf: (list: SharedList) => ReadonlySet<string> = remembered(
 
 /** What is not of policies, in the order of its fields. */
 export function ownOf(program: PlannedProgram): OwnPart {
+  const known = ownsOfPrograms.get(program);
+  if (known) {
+    return known;
+  }
   const { captures: _, deliveries: __, terminations: ___, ...own } = program;
   delete (own as Partial<NodeProgram>).revision;
   return own;
@@ -85,8 +111,9 @@ export function ownOf(program: PlannedProgram): OwnPart {
 
 /** Gives a program its revision. Its parts stay the same objects. */
 export function numbered(program: PlannedProgram, revision: number): NodeProgram {
-  const result = { ...program, revision };
-  partsOfPrograms.set(result, partsOf(program));
+  const own = ownOf(program);
+  const result = joined({ ...own, revision }, partsOf(program));
+  ownsOfPrograms.set(result, own);
   return result;
 }
 

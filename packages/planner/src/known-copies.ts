@@ -1,6 +1,6 @@
 /** Whether the nodes that copies may come back to recognise them, so that a capture may begin. */
-import type { GuestCopies } from '@mirrorplane/contract';
-import { type InForce, type PlannedProgram, remembered } from './programs.ts';
+import type { Capture, GuestCopies } from '@mirrorplane/contract';
+import { type InForce, type PlannedProgram, partsOf, remembered } from './programs.ts';
 
 /**
  * How a node recognises copies with a VLAN ID: by the ID alone, one by one, or by MAC addresses.
@@ -25,7 +25,10 @@ function takesAll(program: PlannedProgram, wanted: PlannedProgram, vlanId: numbe
   return [wants.direction, 'all'].includes(has.direction) && wants.macs.every((mac) => macs.has(mac));
 }
 
-const mirrorsEdges = remembered(({ captures }: PlannedProgram) => captures.some(({ kind }) => kind === 'edge'));
+const hasEdges = remembered((captures: readonly Capture[]) => captures.some(({ kind }) => kind === 'edge'));
+const mirrorsEdges = remembered((program: PlannedProgram) =>
+  partsOf(program).some(({ captures }) => hasEdges(captures)),
+);
 
 /**
  * Whether all connected nodes that mirror edges recognise copies with a VLAN ID as planned,

@@ -10,8 +10,8 @@ export interface SourcePlacement {
   /** Position among the sources of the policy. */
   slot: number;
   kind: ClusterInterface['kind'];
-  /** Nodes that get a capture. */
-  captureNodes: string[];
+  /** Nodes that get a capture. Most sources of a policy have the same list, as one object. */
+  captureNodes: readonly string[];
   /** Nodes where it has a device now, sorted. */
   deviceNodes: string[];
 }
@@ -46,6 +46,7 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     return placement;
   }
   const { target, reasons } = findTarget(policy, destination, destinationNode, cluster);
+  const reach = target && new Reach(target, cluster);
   for (const [slot, id] of policy.sources.entries()) {
     const item = cluster.interfaces.get(id);
     if (!item) {
@@ -56,7 +57,7 @@ export function place(policy: Policy, cluster: Cluster): Placement {
     if (devices.length === 0) {
       reasons.push({ ...say('SOURCE_ABSENT', absence(item)), interface: id });
     }
-    const captures = target ? captureNodesOf(item, devices, target, cluster) : { nodes: [], reasons: [] };
+    const captures = reach ? captureNodesOf(item, devices, reach) : { nodes: [], reasons: [] };
     reasons.push(...captures.reasons);
     placement.sources.push({ id, slot, kind: item.kind, captureNodes: captures.nodes, deviceNodes: devices });
   }
@@ -151,9 +152,9 @@ function absence({ id, kind, boundTo, contested = [] }: ClusterInterface): Param
 function captureNodesOf(
   item: ClusterInterface,
   devices: readonly string[],
-  target: Target,
-  cluster: Cluster,
-): { nodes: string[]; reasons: StatusReason[] } {
+  reach: Reach,
+): { nodes: readonly string[]; reasons: StatusReason[] } {
+  const { target, cluster } = reach;
   if (policyType([item.kind], target.item.kind) === undefined) {
     const both = { interface: item.id, destination: target.item.id };
     return { nodes: [], reasons: [{ ...say('POLICY_PHYSICAL_TO_VIRTUAL', both), interface: item.id }] };
@@ -162,25 +163,64 @@ function captureNodesOf(
     pool,
     barrier: crossDomain(pool, item, target, cluster),
   }));
-  const allowed = new Set(pools.filter(({ barrier }) => barrier === undefined).map(({ pool }) => pool));
-  const isEdge = item.kind === 'edge';
+  const allowed = pools.flatMap(({ pool, barrier }) => (barrier === undefined ? [pool] : []));
   const contested = new Set(item.contested);
-  const only = isEdge ? homeNode(item) : item.boundTo;
-  const candidates =
-    only !== undefined || isEdge ? [only] : [...allowed].flatMap((pool) => cluster.nodesOfPool.get(pool) ?? []);
-  const ours = candidates.flatMap((name) => {
-    const node = name === undefined ? undefined : cluster.nodes.get(name);
-    const isOurs = node !== undefined && allowed.has(node.pool) && !contested.has(node.name);
-    return isOurs ? [{ name: node.name, lacking: lackingOf(node, target, cluster) }] : [];
-  });
+  const only = item.kind === 'edge' ? [homeNode(item)] : item.boundTo === undefined ? undefined : [item.boundTo];
+  const { nodes, lacking } = only ? reach.of(only, allowed) : reach.ofPools(allowed);
   // A node without a device of the source gives no reasons: it captures nothing yet.
   const here = new Set(devices);
+  const isOurs = (name: string) => !contested.has(name);
   const reasons = [
     ...pools.flatMap(({ barrier }) => barrier ?? []),
-    ...ours.flatMap(({ name, lacking }) => (here.has(name) ? lacking : [])),
+    ...[...lacking].flatMap(([name, reasonsOfNode]) => (here.has(name) && isOurs(name) ? reasonsOfNode : [])),
     ...devices.filter((name) => !cluster.nodes.has(name)).map((name) => unknownNode(name, item)),
   ];
-  return { nodes: ours.filter(({ lacking }) => lacking.length === 0).map(({ name }) => name), reasons };
+  return { nodes: contested.size === 0 ? nodes : nodes.filter(isOurs), reasons };
+}
+
+/** Nodes that can send to a target, and why others cannot. */
+interface Reached {
+  nodes: readonly string[];
+  lacking: ReadonlyMap<string, StatusReason[]>;
+}
+
+/** Which nodes can send to a target. Most sources of a policy are in one pool, which is looked at once. */
+class Reach {
+  readonly target: Target;
+  readonly cluster: Cluster;
+  readonly #known = new Map<string, Reached>();
+
+  constructor(target: Target, cluster: Cluster) {
+    this.target = target;
+    this.cluster = cluster;
+  }
+
+  /** All nodes of these pools. The same object for the same pools. */
+  ofPools(pools: readonly string[]): Reached {
+    const key = JSON.stringify(pools);
+    const names = () => pools.flatMap((pool) => this.cluster.nodesOfPool.get(pool) ?? []);
+    const known = this.#known.get(key) ?? this.of(names(), pools);
+    this.#known.set(key, known);
+    return known;
+  }
+
+  /** Those of some nodes that are in these pools. */
+  of(names: readonly (string | undefined)[], pools: readonly string[]): Reached {
+    const nodes: string[] = [];
+    const lacking = new Map<string, StatusReason[]>();
+    for (const name of names) {
+      const node = name === undefined ? undefined : this.cluster.nodes.get(name);
+      if (node && pools.includes(node.pool)) {
+        const reasons = lackingOf(node, this.target, this.cluster);
+        if (reasons.length === 0) {
+          nodes.push(node.name);
+        } else {
+          lacking.set(node.name, reasons);
+        }
+      }
+    }
+    return { nodes, lacking };
+  }
 }
 
 /**

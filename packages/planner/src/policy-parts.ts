@@ -194,16 +194,23 @@ function draftCaptures(
 ): Set<string> {
   const senders = new Set<string>();
   const sourcePlans = new Map(result.sources.map((source) => [source.interface, source]));
+  // Most sources have the same list of nodes.
+  const lists = new Map<readonly string[], { node: string; captures: Capture[] }[]>();
+  const draftsOf = (nodes: readonly string[]) => {
+    const known = lists.get(nodes) ?? nodes.map((node) => ({ node, captures: drafts.get(node).captures }));
+    lists.set(nodes, known);
+    return known;
+  };
   for (const { id, slot, kind, captureNodes, deviceNodes } of sources) {
     const nodes = isExhausted ? captureNodes.filter((node) => node === destinationNode) : captureNodes;
     const here = captureOf(policy, end, { id, slot, kind }, end.id);
     const elsewhere = { ...here, delivery: erspanDeliveryId(policy.uid, destinationNode) };
-    for (const node of nodes) {
-      drafts.get(node).captures.push(node === destinationNode ? here : elsewhere);
+    for (const { node, captures } of draftsOf(nodes)) {
+      captures.push(node === destinationNode ? here : elsewhere);
       senders.add(node);
     }
-    const captured = new Set(nodes);
-    sourcePlans.get(id)!.nodes = deviceNodes.filter((node) => captured.has(node));
+    const isCaptured = (node: string) => nodes.includes(node);
+    sourcePlans.get(id)!.nodes = deviceNodes.every(isCaptured) ? deviceNodes : deviceNodes.filter(isCaptured);
   }
   return senders;
 }

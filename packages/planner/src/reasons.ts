@@ -159,12 +159,11 @@ export function problemsOf(policy: Policy, plan: PolicyPlan, { nodes }: Observat
 /**
  * Why interfaces of the policy have no device: a node of their pool has their NIC and cannot mirror
  * it. Other nodes are not asked, because they may say anything.
+ * @param absent interfaces of the policy that have no device
  */
-export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Observation): StatusReason[] {
-  const named = [...policy.sources, policy.destination].filter((id) => unsupported.has(id));
-  const absent = named.filter((id) => !cluster.interfaces.get(id)?.devices.length);
+export function unsupportedReasons(absent: readonly string[], { cluster, unsupported }: Observation): StatusReason[] {
   return absent.flatMap((id) =>
-    unsupported.get(id)!.flatMap(({ node, message }) => {
+    (unsupported.get(id) ?? []).flatMap(({ node, message }) => {
       const item = cluster.interfaces.get(id);
       const pool = item && homePool(cluster, item);
       const isNear = pool === undefined || cluster.nodes.get(node)?.pool === pool;
@@ -173,9 +172,11 @@ export function unsupportedReasons(policy: Policy, { cluster, unsupported }: Obs
   );
 }
 
-/** Why interfaces of the policy have no device: they were on a node that is revoked. */
-export function revokedReasons(policy: Policy, { cluster, revoked }: Observation): StatusReason[] {
-  const absent = [...policy.sources, policy.destination].filter((id) => !cluster.interfaces.get(id)?.devices.length);
+/**
+ * Why interfaces of the policy have no device: they were on a node that is revoked.
+ * @param absent interfaces of the policy that have no device
+ */
+export function revokedReasons(absent: readonly string[], { revoked }: Observation): StatusReason[] {
   return absent.flatMap((id) =>
     (revoked.get(id) ?? []).map((node) => ({ ...say('NODE_REVOKED', { node, interface: id }), interface: id, node })),
   );
@@ -334,6 +335,9 @@ export function truncationReasons(
     if (gained > 0) {
       byNode.set(node, (byNode.get(node) ?? 0) + gained);
     }
+  }
+  if (byNode.size === 0) {
+    return [];
   }
   const largest = largestMtu(cluster, policy.sources);
   // With a larger underlay MTU alone, the destination would get whole copies and drop them.

@@ -88,12 +88,13 @@ interface Judged {
 
 function outlineOf({ policy, plan, sources, counters }: Judged, observation: Observation): PolicyOutline {
   const refusals = sources.flatMap((one) => one.refusals);
+  const { places, absent } = whereaboutsOf(policy, observation);
   const problems = policy.enabled ? problemsOf(policy, plan, observation) : [];
   const reasons = policy.enabled
     ? uniqueReasons([
         ...plan.reasons,
-        ...unsupportedReasons(policy, observation),
-        ...revokedReasons(policy, observation),
+        ...unsupportedReasons(absent, observation),
+        ...revokedReasons(absent, observation),
         ...nodeReasons(plan, observation),
         ...problems.map(({ blocking: _, ...reason }) => reason),
         ...refusals.filter((refusal) => !problems.some((problem) => isSame(problem, refusal))),
@@ -124,7 +125,7 @@ function outlineOf({ policy, plan, sources, counters }: Judged, observation: Obs
     paths,
     countersAt: oldest(policy.uid, nodes, counters, observation),
     stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
-    places: placesOf(policy, observation),
+    places,
   };
 }
 
@@ -132,14 +133,23 @@ function isDestinationAbsent({ reasons }: PolicyPlan): boolean {
   return reasons.some(({ code }) => code === 'DESTINATION_ABSENT');
 }
 
-function placesOf({ sources, destination }: Policy, { cluster }: Observation): string[] {
+/** Nodes where interfaces of a policy have devices, and those that have none. */
+function whereaboutsOf(
+  { sources, destination }: Policy,
+  { cluster }: Observation,
+): { places: string[]; absent: string[] } {
   const places = new Set<string>();
+  const absent: string[] = [];
   for (const id of [...sources, destination]) {
-    for (const { node } of cluster.interfaces.get(id)?.devices ?? []) {
+    const { devices = NONE } = cluster.interfaces.get(id) ?? {};
+    for (const { node } of devices) {
       places.add(node);
     }
+    if (devices.length === 0) {
+      absent.push(id);
+    }
   }
-  return [...places].sort(byText);
+  return { places: [...places].sort(byText), absent };
 }
 
 function statesOf(policy: Policy, plan: PolicyPlan, observation: Observation): JudgedSource[] {

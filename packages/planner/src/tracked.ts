@@ -10,7 +10,15 @@
 export class Computation {
   /** What it has read: a table and a key, in turn. */
   readonly reads: (Readers | string)[] = [];
+  /** How often it has run. */
+  runs = 0;
 }
+
+/**
+ * A computation that runs again mostly reads what it has read. So its reads stay, and those that it
+ * does not make any more are forgotten with every so many runs: until then it may run without need.
+ */
+const RUNS_WITH_READS = 16;
 
 /** Who has read each entry of one table. Most entries have one reader, which takes no set. */
 class Readers {
@@ -72,7 +80,10 @@ export class Tracker {
 
   /** Runs a computation, and records what it reads. @returns its result */
   run<T>(computation: Computation, compute: () => T): T {
-    this.drop(computation);
+    if (computation.runs++ % RUNS_WITH_READS === 0) {
+      this.drop(computation);
+    }
+    this.#stale.delete(computation);
     this.#running = computation;
     try {
       return compute();

@@ -2,12 +2,12 @@
  * The JSON of programs and of differences, put together from lists that are written once for all
  * nodes that have them.
  */
-import { type NodeProgram, type PolicyPart, type ProgramDifference, partsOf } from '@mirrorplane/contract';
+import { type NodeProgram, ownOf, type PolicyPart, type ProgramDifference, partsOf } from '@mirrorplane/contract';
 import { textOf } from '@mirrorplane/planner';
 
 /** Same as `JSON.stringify(program)`. */
 export function programText(program: NodeProgram): string {
-  const { captures: _, deliveries: __, terminations: ___, ...own } = program;
+  const own = { ...ownOf(program), revision: program.revision };
   const parts = partsOf(program);
   const fields = [
     JSON.stringify(own).slice(1, -1),
