@@ -54,7 +54,7 @@ export function table(rows: readonly Row[]): string {
 }
 
 /** Four significant digits, without exponent. */
-function digits(value: number): string {
+export function digits(value: number): string {
   if (!Number.isFinite(value)) {
     return String(value);
   }
