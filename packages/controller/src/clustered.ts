@@ -82,7 +82,12 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   let closed = false;
   const lead = async (hold: Hold) => {
     log.info({ term: hold.term }, 'this controller leads');
-    const leadership = new Leadership({ hold, controllers, beforeListening: () => follower.close() });
+    const beforeListening = async () => {
+      // Clients wait at the follower meanwhile.
+      await hold.formerIsUnsure();
+      await follower.close();
+    };
+    const leadership = new Leadership({ hold, controllers, beforeListening });
     const started = await startController({
       ...options,
       listen: opened.listen.map(formatListen),

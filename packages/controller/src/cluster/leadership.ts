@@ -40,6 +40,11 @@ export class Leadership {
     return this.hold.isSure;
   }
 
+  /** Whether no other controller is known: then nobody can have taken the place. */
+  get isAlone(): boolean {
+    return this.controllers.all().length === 1;
+  }
+
   close(): void {
     this.followers.close();
   }

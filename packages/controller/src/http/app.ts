@@ -25,6 +25,7 @@ import { route, serve } from './route.ts';
 import { ROUTES } from './routes.ts';
 import { findSenders } from './sender.ts';
 import { serveCallbacks } from './sign-in.ts';
+import { answerWhileLeading } from './sure-answers.ts';
 import { answerAll, answerUnreadable } from './unreadable.ts';
 
 /** The largest body that is read, in bytes. */
@@ -70,6 +71,7 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
   }
   findSenders(app, services);
   boundConnections(app, services);
+  answerWhileLeading(app, services);
   answerAll(app.server);
   app.setReplySerializer((body) => jsonText(body));
   app.removeAllContentTypeParsers();

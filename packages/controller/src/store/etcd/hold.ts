@@ -53,6 +53,8 @@ export class Hold {
   readonly #record: Omit<HolderRecord, 'write'>;
   readonly #run = randomBytes(8).toString('hex');
   #revision = 0;
+  /** When the key was certainly nobody else's, on the monotonic clock. */
+  #takenAt = 0;
   #writes = 0;
   #lost: StoreLostError | undefined;
   /** Start of the last request that has found the key, on the monotonic clock. */
@@ -128,6 +130,14 @@ export class Hold {
     return this.#lost === undefined && performance.now() - this.#provenAt < SURE_MS;
   }
 
+  /**
+   * Resolves when the holder before this one is not sure any more, so that it answers no request
+   * with what was true before.
+   */
+  async formerIsUnsure(): Promise<void> {
+    await sleep(Math.max(0, this.#takenAt + SURE_MS - performance.now()));
+  }
+
   /** Calls `listener` when `isSure` becomes true again. */
   onSure(listener: () => void): void {
     this.#listeners.add(listener);
@@ -177,6 +187,7 @@ export class Hold {
     const began = performance.now();
     const { ok, revision, ranges } = answers.txn(await this.#cluster.ask('txn', request));
     const there = ranges[0]?.entries[0];
+    this.#takenAt = performance.now();
     if (ok) {
       this.#revision = revision;
       this.#proved(began);
