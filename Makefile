@@ -9,7 +9,7 @@ help:
 	@echo "make test-long   the tests that take longer than those of make test may: a quarter of an hour"
 	@echo "make soak        the tests of restarts with a hundred kills each, and 200 moves: half an hour (KILLS=, MOVES=, SEED=)"
 	@echo "make fuzz        bad input for ten minutes: packets, requests, messages, files (SEED=, MINUTES=, ONLY=api|agents, CASE=)"
-	@echo "make faults      clients work while etcd, controller, network and disk fail; what they saw is judged (SEED=, MINUTES=, KIND=etcd|file, ONLY=)"
+	@echo "make faults      clients work while etcd, controller, network and disk fail; what they saw is judged (SEED=, MINUTES=, KIND=etcd|several|file, ONLY=)"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
 	@echo "make simulate    the cluster in one process by virtual time, thousands of schedules (SEED=, RUNS=, SECONDS=)"
 	@echo "make simulate-mutations plants faults, and sees that the simulation finds each (ONLY=, SEED=)"

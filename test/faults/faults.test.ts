@@ -37,6 +37,16 @@ describe('whatever fails', { concurrency: true }, () => {
     assert.ok(unknown > 0, 'some answers were lost');
   });
 
+  test('three controllers: no acknowledged change is lost, and no client sees what was before', async (t) => {
+    const { acknowledged, unknown } = await run(t, 'several', [
+      'answers of etcd do not reach the controller for longer than its lease',
+      'the leader is stopped until another one leads',
+      'the controller is killed',
+    ]);
+    assert.ok(acknowledged > 30, `${acknowledged} changes were acknowledged`);
+    assert.ok(unknown > 0, 'some answers were lost');
+  });
+
   test('file: no acknowledged change is lost, none is half done, and all books agree', async (t) => {
     const { acknowledged } = await run(t, 'file', [
       'the controller is killed',

@@ -1,6 +1,6 @@
 /**
  * `make faults`: faults for minutes, in rounds. Each round has a new world and a seed of its own.
- * SEED: of the first round. MINUTES: default 5. KIND: `etcd` or `file`, default both by turns.
+ * SEED: of the first round. MINUTES: default 5. KIND: `etcd`, `several` or `file`, default all by turns.
  * ONLY: a part of the names of faults. It prints the table of docs/faults.md, and ends with 1 if
  * anything is wrong.
  */

@@ -80,8 +80,12 @@ export async function runFaults(world: World, { seed, faults, isOver, onRow }: R
     const own = seeded(random.int(2 ** 32));
     return { name, random: own, recorder, resources: RESOURCES, controller: any(own), isStopped };
   };
-  const clients = Array.from({ length: CLIENTS }, (_, index) => runClient(parts(`c${index + 1}`)));
-  const readers = world.controllers.map((controller, index) =>
+  // Each has its own controller, so that some are not kept waiting by one that does not answer.
+  const { controllers } = world;
+  const clients = Array.from({ length: CLIENTS }, (_, index) =>
+    runClient({ ...parts(`c${index + 1}`), controller: () => controllers[index % controllers.length]! }),
+  );
+  const readers = controllers.map((controller, index) =>
     runReader({ ...parts(`r${index + 1}`), controller: () => controller }),
   );
   const others = [runLister(parts('lister')), runTokenMaker(parts('tokens')), ...readers];

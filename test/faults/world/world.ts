@@ -1,5 +1,5 @@
 /** Three members of etcd and controllers, or one controller with its store in a file. */
-import { copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { until } from '@mirrorplane/base';
@@ -11,7 +11,7 @@ import { Observer } from './observer.ts';
 
 /** `etcd`, `file`: one controller, and where its store is. `several`: three controllers over etcd. */
 export type WorldKind = 'etcd' | 'file' | 'several';
-export const WORLD_KINDS = ['etcd', 'file'] as const;
+export const WORLD_KINDS = ['etcd', 'several', 'file'] as const;
 
 export class World {
   readonly kind: WorldKind;
@@ -52,7 +52,7 @@ export class World {
     first.keepToken();
     for (const other of others) {
       await world.setClock(other, 0);
-      await copyKey(first, other);
+      copyData(first, other);
       other.daemon.start();
     }
     await world.ready();
@@ -97,10 +97,9 @@ async function ready(controller: ControllerHost): Promise<void> {
   await until(`${name} is ready`, isReady, { limitMs: 60_000, pauseMs: 20 });
 }
 
-/** What an operator copies to another controller. */
-async function copyKey(from: ControllerHost, to: ControllerHost): Promise<void> {
-  mkdirSync(to.host.path('data'), { mode: 0o700 });
-  copyFileSync(from.host.path('data', 'cluster.key'), to.host.path('data', 'cluster.key'));
+/** What an operator copies to another controller, as docs/operate.md says. */
+function copyData(from: ControllerHost, to: ControllerHost): void {
+  cpSync(from.host.path('data'), to.host.path('data'), { recursive: true });
 }
 
 /** Variables that let libfaketime set the clock of a process. The steady clock stays as it is. */
