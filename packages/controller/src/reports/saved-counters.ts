@@ -76,6 +76,7 @@ export class SavedCounters {
   async #save(): Promise<void> {
     const { place, view, live, log } = this.#parts;
     const written: [string, CounterReading][] = [];
+    let puts = 0;
     for (const { name, countersAt, reading } of [...live.all().values()]) {
       const uid = view.get('nodes', name)?.value.uid;
       const totals = live.counters.toSave(name);
@@ -85,6 +86,7 @@ export class SavedCounters {
       const content: SavedFile = { uid, countersAt, totals };
       try {
         await place.put(name, JSON.stringify(content));
+        puts++;
         if (reading) {
           written.push([name, reading]);
         }
@@ -92,7 +94,7 @@ export class SavedCounters {
         log.warn({ node: name, err: error }, 'counters not saved');
       }
     }
-    if (written.length === 0) {
+    if (puts === 0) {
       return;
     }
     try {

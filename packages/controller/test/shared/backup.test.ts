@@ -1,0 +1,91 @@
+/** Copies and backups of a store whose controllers share their files. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { until } from '@mirrorplane/base';
+import { storeCommands } from '../../src/backup/commands.ts';
+import { verdictOf } from '../audit-log.ts';
+import { type Bench, temporaryFolder } from '../harness.ts';
+import { startEtcd } from '../store/etcd-members.ts';
+import { newData, useControllers } from './controllers.ts';
+
+/** Runs `mirrorplane store`. @throws Error with its message */
+async function run(...words: string[]): Promise<void> {
+  await storeCommands(() => undefined).parseAsync(words, { from: 'user' });
+}
+
+const read = (data: string, name: string) => readFileSync(path.join(data, name), 'utf8');
+const matched = async (bench: Bench) => (await bench.get('/api/v1/policies/one/status')).body.totals.matched.packets;
+
+/** A policy whose agent has counted ten packets. */
+async function count(bench: Bench): Promise<void> {
+  const [agent] = await bench.agents('node-1');
+  await bench.declare('a', 'b');
+  const { uid } = await bench.must('POST', '/api/v1/policies', { name: 'one', sources: ['a'], destination: 'b' });
+  agent.inventory({
+    ...{ name: 'tap7', ifindex: 7, mac: '02:00:00:00:00:07', mtu: 1500, up: true, linkType: 'tun' },
+    identity: { kind: 'vm', id: 'a', name: 'a', provider: 'alias' },
+  });
+  const zero = { packets: 0, bytes: 0 };
+  const ten = { packets: 10, bytes: 1000 };
+  const counts = { matched: ten, sampledOut: zero, copied: ten, truncated: zero, dropped: {}, skipped: {} };
+  const captures = [{ policy: uid, source: 'a', direction: 'inbound', counts }] as const;
+  const none = { deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+  agent.send({ type: 'counters', report: { epoch: 'e', captures: [...captures], ...none } });
+  await until('it is counted', async () => (await matched(bench)) === 10);
+}
+
+test('by the key alone, a backup is made and a store is copied to the file: authority, logs and totals are in both', async (t) => {
+  const start = useControllers(t);
+  const { endpoints } = await startEtcd(t, 1);
+  const etcd = { endpoints };
+  const where = ['--etcd', endpoints.join()];
+  const a = newData(t);
+  const before = await start(a, { etcd });
+  await count(before);
+  await before.stop();
+  const file = path.join(temporaryFolder(t), 'backup');
+  const [without, b, c, d] = [newData(t), newData(t, a), newData(t, a), newData(t)];
+  await assert.rejects(run('backup', file, '--data', without, ...where), /there is no .*cluster[.]key.*copy/);
+  await run('backup', file, '--data', b, ...where);
+  assert.deepEqual(readdirSync(b), ['cluster.key']);
+  await assert.rejects(run('copy', '--to', 'file', '--data', without, ...where), /there is no .*cluster[.]key.*copy/);
+  await run('copy', '--to', 'file', '--data', c, ...where);
+  await run('restore', file, '--data', d);
+  for (const data of [c, d]) {
+    assert.equal(read(data, 'ca.key'), read(a, 'ca.key'));
+    assert.equal(read(data, 'admin-token'), read(a, 'admin-token'));
+    assert.equal(read(data, 'audit.log'), read(a, 'audit.log'));
+    assert.equal(read(data, 'events.log'), read(a, 'events.log'));
+    const after = await start(data);
+    assert.equal(await matched(after), 10);
+    assert.equal(verdictOf(data).fault, undefined);
+    await after.stop();
+  }
+});
+
+test('after a restore to etcd, the first start shares the restored files, and not those of before', async (t) => {
+  const start = useControllers(t);
+  const [first, second] = [await startEtcd(t, 1), await startEtcd(t, 1)];
+  const [a, b] = [newData(t), newData(t)];
+  const one = await start(a, { etcd: { endpoints: first.endpoints } });
+  await one.cluster('node-1');
+  const file = path.join(temporaryFolder(t), 'backup');
+  await run('backup', file, '--data', a, '--etcd', first.endpoints.join());
+  await one.stop();
+  await (await start(b, { etcd: { endpoints: second.endpoints } })).stop();
+  const restore = ['restore', file, '--data', b, '--etcd', second.endpoints.join()];
+  await assert.rejects(run(...restore), /say --overwrite/);
+  await run(...restore, '--overwrite');
+  const restored = await start(b, { etcd: { endpoints: second.endpoints } });
+  assert.equal(read(b, 'ca.key'), read(a, 'ca.key'));
+  assert.ok(read(b, 'audit.log').startsWith(read(a, 'audit.log').split('\n').slice(0, 3).join('\n')));
+  assert.equal(verdictOf(b).fault, undefined);
+  await restored.stop();
+  const c = newData(t, b);
+  const next = await start(c, { etcd: { endpoints: second.endpoints } });
+  assert.equal(read(c, 'ca.key'), read(a, 'ca.key'));
+  assert.equal(verdictOf(c).fault, undefined);
+  await next.stop();
+});
