@@ -147,14 +147,14 @@ export class Agent {
     });
     identities?.on('change', () => this.#poke());
     links.on('network', () => {
-      void nextHops.refresh();
       this.#poke();
+      this.#afterPass(() => nextHops.refresh());
     });
     links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
     nextHops.on('change', () => this.#poke());
     throttle?.on('change', () => this.#poke());
     if (forwarding) {
-      links.on('forwarding', () => void forwarding.refresh());
+      links.on('forwarding', () => this.#afterPass(() => forwarding.refresh()));
       forwarding.on('change', () => this.#poke());
       await forwarding.refresh();
     }
@@ -180,6 +180,14 @@ export class Agent {
     } catch {
       return false;
     }
+  }
+
+  /**
+   * Reads of tables wait for a lock of the kernel, and with them this process. A pass that is due goes
+   * first: it may be for a device that has just come.
+   */
+  #afterPass(read: () => Promise<void>): void {
+    void this.#schedule.settled().then(read);
   }
 
   #poke(): void {

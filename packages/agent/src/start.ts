@@ -184,7 +184,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     identities.open(links.links());
     const throttle = options.protect === false ? undefined : createThrottle(options, datapath, links, closers);
     const addresses = new KnownAddresses(client);
-    links.on('network', () => addresses.forget());
+    links.on('addresses', () => addresses.forget());
     const addressesOf = (ifindex: number) => addresses.of(ifindex);
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const tunnels = options.mirrorDevice === undefined ? undefined : await createTunnels(options, client, closers);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { dumpLinks, type Link } from '../src/netlink/link.ts';
-import { RtClient } from '../src/netlink/rtnetlink.ts';
+import { dumpLinks, type Link, parseLink, parsePort } from '../src/netlink/link.ts';
+import { attribute, RTM, RtClient, u32 } from '../src/netlink/rtnetlink.ts';
 import { Namespace, Probe } from './namespace.ts';
 import { isRoot } from './support.ts';
 
@@ -165,4 +165,26 @@ test('a device of this machine has a bus where sysfs shows hardware behind it, a
   } finally {
     client.close();
   }
+});
+
+/** An event of a device: struct ifinfomsg of a family, and attributes. */
+function event(family: number, ifindex: number, ...attributes: Buffer[]) {
+  const header = Buffer.concat([Buffer.from([family, 0, 1, 0]), u32(ifindex), Buffer.alloc(8)]);
+  return { type: RTM.NEWLINK, data: Buffer.concat([header, ...attributes]) };
+}
+const IFLA = { IFNAME: 3, LINK: 5, PROTINFO: 12 } as const;
+const AF_BRIDGE = 7;
+
+test('an event of a port tells whether it forwards, and an event without that tells nothing', () => {
+  const port = (state: number) => event(AF_BRIDGE, 9, attribute(IFLA.PROTINFO, attribute(1, Buffer.from([state]))));
+  assert.deepEqual(parsePort(port(3)), { ifindex: 9, forwarding: true });
+  assert.deepEqual(parsePort(port(1)), { ifindex: 9, forwarding: false });
+  assert.equal(parsePort(event(AF_BRIDGE, 9)), undefined);
+  assert.equal(parsePort(event(0, 9, attribute(IFLA.PROTINFO, attribute(1, Buffer.from([3]))))), undefined);
+});
+
+test('an event of a cable whose other end is about to be made names no other end', () => {
+  const named = attribute(IFLA.IFNAME, Buffer.from('tap1\0'));
+  assert.equal(parseLink(event(0, 9, named, attribute(IFLA.LINK, u32(0))))?.peer, undefined);
+  assert.equal(parseLink(event(0, 9, named, attribute(IFLA.LINK, u32(8))))?.peer, 8);
 });

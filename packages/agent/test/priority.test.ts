@@ -29,7 +29,19 @@ const niceOf = (pid: number) => Number(execFileSync('ps', ['-o', 'ni=', '-p', St
 const groupOf = (pid: number) => readFileSync(`/proc/${pid}/autogroup`, 'utf8').trim();
 const skip = existsSync('/proc/self/autogroup') ? false : 'SKIPPED: the kernel does not group processes by session';
 
-test('an agent comes before ordinary processes', () => first(true, (pid) => assert.equal(niceOf(pid), -10)));
+/** Of all threads: the main one waits for others while garbage is collected. */
+const threadsOf = (pid: number) =>
+  execFileSync('ps', ['-L', '-o', 'ni=', '-p', String(pid)], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map(Number);
+
+test('an agent comes before ordinary processes, with all its threads', () =>
+  first(true, (pid) => {
+    assert.equal(niceOf(pid), -10);
+    const threads = threadsOf(pid);
+    assert.ok(threads.length > 1 && threads.every((nice) => nice === -10), threads.join());
+  }));
 
 test('an agent with a session of its own comes first with the whole session', { skip }, () =>
   first(true, (pid) => assert.match(groupOf(pid), / nice -10$/)),

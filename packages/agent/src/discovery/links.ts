@@ -1,11 +1,20 @@
 /** Follows the devices of the agent's network namespace. */
 import { EventEmitter } from 'node:events';
-import { setImmediate as nextTick } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
-import { dumpLinks, IFINFOMSG, type Link, readLink } from '../netlink/link.ts';
-import { attributes, GROUP, getU32, ipv4Text, RTM, RtClient, type RtMessage, RtMonitor } from '../netlink/rtnetlink.ts';
+import { dumpLinks, IFINFOMSG, type Link, parseLink, parsePort, readLink } from '../netlink/link.ts';
+import {
+  attributes,
+  GROUP,
+  getU16,
+  getU32,
+  ipv4Text,
+  RTM,
+  RtClient,
+  type RtMessage,
+  RtMonitor,
+} from '../netlink/rtnetlink.ts';
 
 /** An event of the neighbour table, for one device and address. */
 export interface NeighbourEvent {
@@ -19,6 +28,8 @@ interface LinkSourceEvents {
   change: [];
   /** IP addresses or IPv4 routes have changed. */
   network: [];
+  /** IPv4 addresses have changed. Comes before `network`. */
+  addresses: [];
   /** A bridge has learned or forgotten an address. */
   forwarding: [];
   /** A neighbour entry changed. */
@@ -39,16 +50,34 @@ export interface LinkSource {
   close(): void;
 }
 
+const AF_INET = 2;
 const AF_BRIDGE = 7;
 const NDMSG = 12;
+/** An entry of the bridge itself: the address of one of its ports. */
+const NUD_PERMANENT = 0x80;
 const NDA_DST = 1;
 /** From this many changed devices on, one dump is cheaper than a request for each. */
 const DUMP_FROM = 24;
+/**
+ * Milliseconds after the first event of a device at which it is read. Until then the event itself
+ * says what the device is. A read waits for the lock of the process that is still making the device.
+ */
+const CONFIRM_MS = 100;
 /** Milliseconds between full reads without an event, for safety. */
 const FULL_READ_INTERVAL_MS = 10_000;
 
+/** Such an entry comes with each port. Nothing is forwarded by it. */
+function isOwnAddress(data: Buffer): boolean {
+  return data.length >= NDMSG && (getU16(data, 8) & NUD_PERMANENT) !== 0;
+}
+
+function isIpv4Address(type: number, data: Buffer): boolean {
+  return (type === RTM.NEWADDR || type === RTM.DELADDR) && data[0] === AF_INET;
+}
+
 /**
- * The real implementation, with netlink. An event only says which device to read from the kernel.
+ * The real implementation, with netlink. An event has all of a device, and counts at once. The device
+ * is read a little later, because an event may lack what the kernel tells only when it is asked.
  */
 export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements LinkSource {
   readonly #log: Logger;
@@ -57,17 +86,21 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   #links = new Map<number, Link>();
   /** `#links` in order. Undefined: not asked for since they changed. */
   #sorted: readonly Link[] | undefined;
+  /** Devices with events since they were read, by ifindex. */
   #touched = new Set<number>();
+  /** Events have changed `#links`, which was not told yet. */
+  #changed = false;
+  #confirm: NodeJS.Timeout | undefined;
+  /** The next run reads the touched devices. */
+  #confirmDue = false;
   /** `Link.seenAt` of every device, by ifindex. */
   readonly #seenAt = new Map<number, number | undefined>();
   #readAll = false;
   #gone = false;
   #networkTouched = false;
-  readonly #reads = new Coalesced(async () => {
-    // Events of one tick are handled together.
-    await nextTick();
-    await this.#read();
-  });
+  #addressesTouched = false;
+  readonly #reads = new Coalesced(() => this.#read());
+  #telling: NodeJS.Immediate | undefined;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -102,6 +135,8 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     this.#closed = true;
     void this.#reads.close();
     clearInterval(this.#timer);
+    clearTimeout(this.#confirm);
+    clearImmediate(this.#telling);
     this.#monitor.close();
     this.#client.close();
     this.removeAllListeners();
@@ -115,8 +150,12 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       }
       if (data[0] === AF_BRIDGE) {
         // Only this message reports that a port begins or stops to forward.
-        this.#touched.add(getU32(data, 4));
-        void this.#reads.request();
+        const port = parsePort(message);
+        const link = port && this.#links.get(port.ifindex);
+        if (port && link) {
+          this.#take(port.ifindex, { ...link, forwarding: port.forwarding });
+        }
+        this.#touch(getU32(data, 4));
         return;
       }
       if (data[0] !== 0) {
@@ -131,9 +170,12 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       } else if (!this.#seenAt.has(ifindex)) {
         this.#seenAt.set(ifindex, performance.now());
       }
-      this.#touched.add(ifindex);
+      const link = parseLink(message);
+      this.#take(ifindex, link && this.#dated(link));
+      this.#touch(ifindex);
+      return;
     } else if (type === RTM.NEWNEIGH || type === RTM.DELNEIGH) {
-      if (data[0] === AF_BRIDGE) {
+      if (data[0] === AF_BRIDGE && !isOwnAddress(data)) {
         this.emit('forwarding');
       }
       const destination = data.length < NDMSG ? undefined : attributes(data, NDMSG).get(NDA_DST);
@@ -143,8 +185,9 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       return;
     } else {
       this.#networkTouched = true;
+      this.#addressesTouched ||= isIpv4Address(type, data);
     }
-    void this.#reads.request();
+    this.#tellSoon();
   }
 
   #lost(): void {
@@ -154,9 +197,43 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     this.#touchAll();
   }
 
+  /** Sets what a device is now. Undefined: it is gone. */
+  #take(ifindex: number, link: Link | undefined): void {
+    if (isDeepStrictEqual(this.#links.get(ifindex), link)) {
+      return;
+    }
+    this.#changed = true;
+    this.#sorted = undefined;
+    if (link === undefined) {
+      this.#links.delete(ifindex);
+    } else {
+      this.#links.set(ifindex, link);
+    }
+  }
+
+  /** Tells what an event has changed, and has the device read. */
+  #touch(ifindex: number): void {
+    this.#touched.add(ifindex);
+    this.#confirm ??= setTimeout(() => {
+      this.#confirm = undefined;
+      this.#confirmDue = true;
+      void this.#reads.request();
+    }, CONFIRM_MS).unref();
+    this.#tellSoon();
+  }
+
+  /** Events of one tick are told together. */
+  #tellSoon(): void {
+    this.#telling ??= setImmediate(() => {
+      this.#telling = undefined;
+      this.#tell(false);
+    });
+  }
+
   #touchAll(): void {
     this.#readAll = true;
     this.#networkTouched = true;
+    this.#addressesTouched = true;
     void this.#reads.request();
   }
 
@@ -164,28 +241,23 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     if (this.#closed) {
       return;
     }
-    const touched = this.#touched;
+    const touched = this.#confirmDue || this.#readAll ? this.#touched : new Set<number>();
     const all = this.#readAll || touched.size >= DUMP_FROM;
-    const gone = this.#gone;
-    const network = this.#networkTouched;
-    this.#touched = new Set();
+    if (this.#confirmDue || this.#readAll) {
+      this.#touched = new Set();
+    }
+    this.#confirmDue = false;
     this.#readAll = false;
-    this.#gone = false;
-    this.#networkTouched = false;
     try {
-      const changed = all ? await this.#readEverything() : await this.#readSome(touched);
+      if (all) {
+        await this.#readEverything();
+      } else {
+        await this.#readSome(touched);
+      }
       if (this.#closed) {
         return;
       }
-      if (changed || gone) {
-        this.emit('change');
-      }
-      if (network) {
-        this.emit('network');
-      }
-      if (all || changed) {
-        this.emit('forwarding');
-      }
+      this.#tell(all);
       if (this.#monitor.overrun()) {
         this.#lost();
       }
@@ -198,31 +270,47 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     }
   }
 
-  async #readEverything(): Promise<boolean> {
-    const before = this.#links;
-    this.#links = await this.#dump(performance.now());
-    return (
-      before.size !== this.#links.size ||
-      [...this.#links].some(([key, link]) => !isDeepStrictEqual(before.get(key), link))
-    );
+  /** Emits what has changed since the last call. @param all everything was read */
+  #tell(all: boolean): void {
+    const changed = this.#changed;
+    const gone = this.#gone;
+    const network = this.#networkTouched;
+    const addresses = this.#addressesTouched;
+    this.#changed = false;
+    this.#gone = false;
+    this.#networkTouched = false;
+    this.#addressesTouched = false;
+    if (addresses) {
+      this.emit('addresses');
+    }
+    if (changed || gone) {
+      this.emit('change');
+    }
+    if (network) {
+      this.emit('network');
+    }
+    if (all || changed) {
+      this.emit('forwarding');
+    }
   }
 
-  async #readSome(touched: ReadonlySet<number>): Promise<boolean> {
-    let changed = false;
-    for (const ifindex of touched) {
-      const link = await this.#one(ifindex);
-      if (isDeepStrictEqual(this.#links.get(ifindex), link)) {
-        continue;
-      }
-      changed = true;
-      this.#sorted = undefined;
-      if (link === undefined) {
-        this.#links.delete(ifindex);
-      } else {
-        this.#links.set(ifindex, link);
+  /** What events have told meanwhile is newer than what was read. */
+  async #readEverything(): Promise<void> {
+    const links = await this.#dump(performance.now());
+    for (const ifindex of new Set([...this.#links.keys(), ...links.keys()])) {
+      if (!this.#touched.has(ifindex)) {
+        this.#take(ifindex, links.get(ifindex));
       }
     }
-    return changed;
+  }
+
+  async #readSome(touched: ReadonlySet<number>): Promise<void> {
+    for (const ifindex of touched) {
+      const link = await this.#one(ifindex);
+      if (!this.#touched.has(ifindex)) {
+        this.#take(ifindex, link);
+      }
+    }
   }
 
   async #one(ifindex: number): Promise<Link | undefined> {
@@ -244,7 +332,6 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
       }
       links.set(ifindex, this.#dated(link));
     }
-    this.#sorted = undefined;
     return links;
   }
 

@@ -1,5 +1,5 @@
 /** The CPU priority of the agent. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Logger } from '../log.ts';
 
@@ -13,7 +13,11 @@ const NICE = -10;
  */
 export function comeFirst(log: Logger): void {
   try {
+    // Each thread has a value of its own: the main thread waits for those that collect garbage.
     setPriority(NICE);
+    for (const thread of readdirSync('/proc/self/task')) {
+      setPriority(Number(thread), NICE);
+    }
     // If the kernel groups processes by session, a nice value counts only within the group. The
     // group is only changed if this process leads the session.
     if (leadsSession()) {

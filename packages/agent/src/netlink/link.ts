@@ -66,6 +66,7 @@ export interface Link {
   peer?: number;
 }
 
+const AF_BRIDGE = 7;
 /** Bytes of struct ifinfomsg. */
 export const IFINFOMSG = 16;
 const IFF_UP = 0x1;
@@ -78,6 +79,7 @@ const IFLA = {
   MTU: 4,
   LINK: 5,
   MASTER: 10,
+  PROTINFO: 12,
   LINKINFO: 18,
   IFALIAS: 20,
   EXT_MASK: 29,
@@ -143,7 +145,8 @@ export function parseLink(message: RtMessage): Link | undefined {
     alias: text(attrs.get(IFLA.IFALIAS)),
     ethernet: getU16(data, 2) === ARPHRD_ETHER && (flags & IFF_LOOPBACK) === 0,
     ...kindFacts(attrs, info, flags),
-    ...(peer !== undefined && { peer: getU32(peer, 0) }),
+    // 0: the other end is about to be made.
+    ...(peer !== undefined && getU32(peer, 0) !== 0 && { peer: getU32(peer, 0) }),
   };
 }
 
@@ -163,6 +166,17 @@ function kindFacts(attrs: ReadonlyMap<number, Buffer>, info: ReadonlyMap<number,
     ...(portName !== '' && { portName }),
     ...(altNames.length > 0 && { altNames }),
   };
+}
+
+/**
+ * Reads whether a port forwards out of one RTM_NEWLINK of family AF_BRIDGE, and its ifindex.
+ * Undefined for other messages.
+ */
+export function parsePort({ type, data }: RtMessage): { ifindex: number; forwarding: boolean } | undefined {
+  const port =
+    type === RTM.NEWLINK && data[0] === AF_BRIDGE ? attributes(data, IFINFOMSG).get(IFLA.PROTINFO) : undefined;
+  const state = port && attributes(port, 0).get(IFLA_BRPORT.STATE)?.[0];
+  return state === undefined ? undefined : { ifindex: getU32(data, 4), forwarding: state === BR_STATE_FORWARDING };
 }
 
 function bridgePort(info: ReadonlyMap<number, Buffer>): { forwarding: boolean; learns: boolean } {
