@@ -6,6 +6,7 @@ import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { AuditLog } from '../../src/audit/audit.ts';
+import { AuditFiles } from '../../src/audit/files.ts';
 import { auditSigner } from '../../src/auth/audit-signer.ts';
 import { Authority } from '../../src/auth/authority.ts';
 import { auditBegins, LocalAudit } from '../../src/shared/audit-local.ts';
@@ -165,4 +166,45 @@ test('a follower begins files where the leader does, and removes those that the 
   assert.ok(contents(a).length > 3);
   assert.deepEqual(contents(b), contents(a));
   assert.equal(verdictOf(b, heads.line).fault, undefined);
+});
+
+test('while the disk refuses, a line that etcd has is acknowledged, later ones are not, and none is there twice', async (t) => {
+  const space = new MemorySpace();
+  const [a, heads] = [temporaryFolder(t), new TestHeads()];
+  const key = ClusterKey.make(a);
+  const audit = await openCopied(a, space, key, heads);
+  let isFull = false;
+  const append = AuditFiles.prototype.append;
+  t.mock.method(AuditFiles.prototype, 'append', async function (this: AuditFiles, lines: readonly string[]) {
+    if (isFull) {
+      throw Object.assign(new Error('no room'), { code: 'ENOSPC' });
+    }
+    await append.call(this, lines);
+  });
+  await write(audit, 1, 3);
+  isFull = true;
+  await audit.append(entry(4));
+  assert.throws(() => audit.requireWritable(), /cannot be written \(ENOSPC\)/);
+  await assert.rejects(audit.append(entry(5)), /no room/);
+  isFull = false;
+  await until('it can be written', () => {
+    try {
+      audit.requireWritable();
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  await write(audit, 6, 1);
+  await audit.close();
+  const resources = readFileSync(path.join(a, 'audit.log'), 'utf8').matchAll(/"resource":"policies\/(\d)"/g);
+  assert.deepEqual(
+    [...resources].map(([, number]) => number),
+    ['1', '2', '3', '4', '5', '6'],
+  );
+  assert.equal(verdictOf(a, heads.line).fault, undefined);
+  const b = beside(t, a);
+  const { local } = await LocalAudit.open(b, (after) => readPieces(space, key, 'audit', { after }));
+  await local.close();
+  assert.ok(same(a, b, 'audit.log'));
 });
