@@ -69,7 +69,7 @@ fuzz: build root
 	@scripts/run.sh test/fuzz/main.ts
 
 failover: build root
-	@KILLS=$(or $(KILLS),50) scripts/run.sh --test --test-name-pattern='is killed again|killed leader' packages/controller/test/cluster/failover.test.ts
+	@KILLS=$(or $(KILLS),50) scripts/run.sh --test test/failover.test.ts
 
 chaos: build root
 	@scripts/run.sh test/chaos/main.ts

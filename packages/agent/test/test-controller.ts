@@ -2,7 +2,13 @@
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { AgentMessage, EnrollRequest, formatJoinToken, type NodeProgram } from '@mirrorplane/contract';
+import {
+  AgentMessage,
+  EnrollRequest,
+  formatJoinToken,
+  type LeaderMessage,
+  type NodeProgram,
+} from '@mirrorplane/contract';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { TestAuthority } from './support.ts';
 
@@ -19,6 +25,8 @@ export class TestController {
   readonly peers: string[] = [];
   /** Sent to every agent that connects. */
   program: NodeProgram | undefined;
+  /** Sent before it: this one leads others. */
+  leader: Omit<LeaderMessage, 'type'> | undefined;
   /** True: pings get no answer. */
   deaf = false;
   #server: Server | undefined;
@@ -81,6 +89,9 @@ export class TestController {
       }
       this.peers.push(String(tls.getPeerCertificate().subject.CN));
       socket.on('message', (data) => this.messages.push(AgentMessage.parse(JSON.parse(data.toString()))));
+      if (this.leader !== undefined) {
+        this.sendRaw(JSON.stringify({ type: 'leader', ...this.leader }), socket);
+      }
       if (this.program !== undefined) {
         this.send(this.program, socket);
       }

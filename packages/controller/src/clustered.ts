@@ -10,6 +10,8 @@ import { Controllers, newControllerId } from './cluster/controllers.ts';
 import { Follower } from './cluster/follower.ts';
 import { Leadership } from './cluster/leadership.ts';
 import { type Controller, type ControllerOptions, prepareFolder, startController } from './controller.ts';
+import { FollowedFiles } from './followed-files.ts';
+import { warmUp } from './http/app.ts';
 import { formatListen, type ListenAddress, parseListen, parseTcp, requireSecure } from './listen.ts';
 import { steadyClock } from './steady-clock.ts';
 import type { Hold } from './store/etcd/hold.ts';
@@ -58,6 +60,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   const record = () => ({ id, host: hostname(), version: manifest.version, startedAt, agents });
   const startedAt = new Date(clock()).toISOString();
   let candidate: Candidate | undefined;
+  let files: FollowedFiles;
   const { follower, ...opened } = await Follower.open({
     data: options.data,
     listen,
@@ -66,13 +69,24 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     trustedProxies: options.trustedProxies ?? [],
     proxyHeader: options.proxyHeader ?? 'x-forwarded',
     self: record,
-    depose: (term) => candidate!.depose(term),
+    depose: async (term) => files.canLead && candidate!.depose(term),
     clock,
     log,
   });
   agents = options.advertise ?? advertised(agentListen.host, opened.agentPort);
   const controllers = new Controllers(etcd, record(), log);
   controllers.open();
+  files = new FollowedFiles({
+    data: options.data,
+    etcd,
+    log,
+    changed: () => {
+      void controllers.tell(files.problem);
+      candidate?.look();
+    },
+  });
+  files.open();
+  await warmUp();
   const failed = (error: Error) => {
     log.fatal({ err: error }, 'the controller cannot go on');
     options.failed?.(error);
@@ -82,6 +96,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   let closed = false;
   const lead = async (hold: Hold) => {
     log.info({ term: hold.term }, 'this controller leads');
+    await files.close();
     const beforeListening = async () => {
       // Clients wait at the follower meanwhile.
       await hold.formerIsUnsure();
@@ -110,9 +125,14 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     self: { id, agents },
     leaseMs: etcd.leaseMs ?? LEASE_MS,
     log,
+    canLead: () => files.canLead,
     changed: (leader) => follower.follow(leader),
     won: (hold) => {
-      starting = lead(hold).catch(failed);
+      starting = lead(hold).catch(async (error: Error) => {
+        // Another one can try at once.
+        await hold.release();
+        failed(error);
+      });
     },
     lost: failed,
   });
@@ -123,6 +143,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     await starting;
     await controller?.close();
     await candidate.close();
+    await files.close();
     await follower.close();
     await controllers.close();
   };

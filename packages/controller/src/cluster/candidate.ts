@@ -22,6 +22,8 @@ export interface CandidateOptions {
   /** Milliseconds until the place of a leader that is gone is free, if nobody takes it away. */
   leaseMs: number;
   log: Logger;
+  /** Whether this one has what a leader needs. Else it takes no place. See `look`. */
+  canLead: () => boolean;
   /** Called when another one leads, and with undefined when nobody does. */
   changed: (leader: KnownLeader | undefined) => void;
   /** This one leads. Called once. */
@@ -47,7 +49,7 @@ export class Candidate {
   constructor(options: CandidateOptions) {
     this.#options = options;
     this.#cluster = new Cluster({ ...options.etcd, giveUpMs: GIVE_UP_MS });
-    this.#keys = new FollowedKeys(this.#cluster, LEADER_KEY, () => this.#look());
+    this.#keys = new FollowedKeys(this.#cluster, LEADER_KEY, () => this.#changed());
   }
 
   /** Begins. Tries until it is closed. */
@@ -69,6 +71,13 @@ export class Candidate {
     return depose(this.#cluster, term);
   }
 
+  /** Takes the place if it is free, and this one can lead now. */
+  look(): void {
+    if (this.#keys.isKnown && this.#leader === undefined && this.#options.canLead()) {
+      void this.#serial.run(() => this.#claim());
+    }
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#keys.close();
@@ -77,15 +86,13 @@ export class Candidate {
     this.#cluster.close();
   }
 
-  #look(): void {
+  #changed(): void {
     const found = this.#keys.values().get(LEADER_KEY);
     if (found?.createRevision !== this.#leader?.term) {
       this.#leader = found && { ...readHolder(found.value), term: found.createRevision };
       this.#options.changed(this.#leader);
     }
-    if (this.#leader === undefined) {
-      void this.#serial.run(() => this.#claim());
-    }
+    this.look();
   }
 
   async #claim(): Promise<void> {

@@ -17,6 +17,8 @@ export interface ControllerRecord {
   startedAt: string;
   /** HOST:PORT where agents and other controllers reach its port for agents. */
   agents: string;
+  /** Why it could not lead. */
+  problem?: string;
 }
 
 /** Keys of controllers that run. */
@@ -31,7 +33,7 @@ export const newControllerId = (): string => randomBytes(8).toString('hex');
 
 /** The list of controllers, with this one in it. */
 export class Controllers {
-  readonly self: ControllerRecord;
+  #self: ControllerRecord;
   readonly #cluster: Cluster;
   readonly #keys: FollowedKeys;
   readonly #log: Logger;
@@ -41,7 +43,7 @@ export class Controllers {
   #closed = false;
 
   constructor(etcd: EtcdOptions, self: ControllerRecord, log: Logger) {
-    this.self = self;
+    this.#self = self;
     this.#cluster = new Cluster(etcd);
     this.#log = log;
     this.#keys = new FollowedKeys(this.#cluster, PREFIX, () => {
@@ -65,6 +67,18 @@ export class Controllers {
     return [this.self, ...others].sort((a, b) => (a.agents < b.agents ? -1 : a.agents > b.agents ? 1 : 0));
   }
 
+  /** What this one tells of itself. */
+  get self(): ControllerRecord {
+    return this.#self;
+  }
+
+  /** This one could not lead, or can again. */
+  async tell(problem: string | undefined): Promise<void> {
+    const { problem: _, ...self } = this.#self;
+    this.#self = { ...self, ...(problem !== undefined && { problem }) };
+    await this.#put().catch((error: unknown) => this.#log.debug({ err: error }, 'not told to etcd'));
+  }
+
   /** Calls `listener` when the list has changed. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
@@ -79,13 +93,19 @@ export class Controllers {
     this.#cluster.close();
   }
 
+  async #put(): Promise<void> {
+    if (this.#lease !== undefined) {
+      const put = operations.put(PREFIX + this.self.id, JSON.stringify(this.self), this.#lease.number);
+      await this.#cluster.ask('txn', txnRequest([], [put]));
+    }
+  }
+
   async #sign(): Promise<void> {
     try {
       await this.#lease?.keepAlive();
       if (this.#lease === undefined && !this.#closed) {
         this.#lease = await EtcdLease.grant(this.#cluster, LISTED_MS);
-        const put = operations.put(PREFIX + this.self.id, JSON.stringify(this.self), this.#lease.number);
-        await this.#cluster.ask('txn', txnRequest([], [put]));
+        await this.#put();
       }
     } catch (error) {
       // The lease may have expired: a new one lists this controller again.

@@ -19,7 +19,7 @@ import { boundConnections, STALLED_ANSWER_MS } from './connections.ts';
 import { addHeaders, answeredByConsole, serveConsole } from './console.ts';
 import { ConsoleFiles } from './console-files.ts';
 import { allowedAt } from './find-route.ts';
-import { openapiDocument } from './openapi.ts';
+import { openapiBytes } from './openapi.ts';
 import { noteRefused } from './refused-request.ts';
 import { route, serve } from './route.ts';
 import { ROUTES } from './routes.ts';
@@ -45,6 +45,17 @@ const RETRY_AFTER_S: Partial<Record<ErrorCode, number>> = {
 };
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
+
+/**
+ * Makes a server for nobody: the first one of a process takes a second on a busy host, and others
+ * some hundredths of it. A follower does this while it has time.
+ */
+export async function warmUp(): Promise<void> {
+  const app = Fastify({ logger: false });
+  app.get('/', () => '');
+  await app.ready();
+  await app.close();
+}
 
 /** Builds the server. The caller makes it listen. @param certificate for TLS; undefined: without TLS */
 export function buildApp(services: Services, certificate?: ApiCertificate): FastifyInstance {
@@ -107,7 +118,6 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
       stream.end();
     }
   });
-  const document = Buffer.from(JSON.stringify(openapiDocument()));
   const openapi = route({
     method: 'get',
     path: '/api/v1/openapi.json',
@@ -115,7 +125,7 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
     needs: 'signIn',
     summary: 'Read this OpenAPI document',
     responses: [{ status: 200, description: 'OpenAPI 3.1.', mediaType: 'application/json' }],
-    handle: () => ({ headers: { 'content-type': 'application/json' }, body: document }),
+    handle: () => ({ headers: { 'content-type': 'application/json' }, body: openapiBytes() }),
   });
   routes.push(openapi);
   for (const spec of routes) {

@@ -57,15 +57,21 @@ function ofFollowers({ leadership, clock }: Services): StatusProblem[] {
     return [];
   }
   const { controllers, followers } = leadership;
+  const unfit = controllers
+    .all()
+    .flatMap(({ agents, problem }): StatusProblem[] =>
+      problem === undefined ? [] : [{ kind: 'controller', name: agents, message: `it could not lead: ${problem}` }],
+    );
   const isNew = (startedAt: string) => clock() - Date.parse(startedAt) < LINKED_MS;
-  return controllers
+  const unlinked = controllers
     .all()
     .filter(({ id, startedAt }) => id !== controllers.self.id && !followers.linked.has(id) && !isNew(startedAt))
-    .map(({ agents }) => {
+    .map(({ agents }): StatusProblem => {
       const remedy = 'check that it has the same authority, and --advertise of both';
       const message = `it has no connection to the leader at ${controllers.self.agents}: ${remedy}`;
       return { kind: 'controller', name: agents, message };
     });
+  return [...unfit, ...unlinked];
 }
 
 function ofNode({ name, state, problems }: NodeSummary): StatusProblem[] {

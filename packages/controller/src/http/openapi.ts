@@ -64,6 +64,17 @@ const ETag = {
   schema: { type: 'string', examples: ['"17"'] },
 };
 
+let bytes: Buffer | undefined;
+
+/**
+ * The document as it is sent. It is made when it is asked for, once: that takes half a second, which
+ * a controller that takes the place of another one does not have.
+ */
+export function openapiBytes(): Buffer {
+  bytes ??= Buffer.from(JSON.stringify(openapiDocument()));
+  return bytes;
+}
+
 /** The whole document. Equal routes give equal text. */
 export function openapiDocument(): Schema {
   const components = new Components();

@@ -3,6 +3,8 @@
  * order, put to sleep, and cut off.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
 import { Bench, vmDevice } from '../harness.ts';
@@ -64,6 +66,16 @@ test('a killed leader is followed by another one long before its lease ends, and
   assert.deepEqual(
     acknowledged.filter((name) => !there.has(name)),
     [],
+  );
+  const leader = await leaderOf(cluster);
+  const lines = readFileSync(path.join(leader.data, 'audit.log'), 'utf8').trim().split('\n');
+  const done = new Set(
+    lines.map((line) => JSON.parse(line)).map(({ resource, outcome }) => outcome === 'done' && resource),
+  );
+  assert.deepEqual(
+    acknowledged.filter((name) => !done.has(`domains/${name}`)),
+    [],
+    'acknowledged changes without an entry in the audit log of the last leader',
   );
 });
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { cpSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { connect as connectTcp } from 'node:net';
 import path from 'node:path';
@@ -44,14 +44,18 @@ async function pair(t: TestContext, options: Partial<ClusteredOptions> = {}) {
   };
   const leader = await start('one');
   await until('the first one leads', () => leader.leading(), { limitMs: 30_000 });
-  cpSync(path.join(folder, 'one'), path.join(folder, 'two'), { recursive: true });
+  mkdirSync(path.join(folder, 'two'), { mode: 0o700 });
+  copyFileSync(path.join(folder, 'one', 'cluster.key'), path.join(folder, 'two', 'cluster.key'));
   const follower = await start('two');
   const at = (name: string, { addresses, agentPort }: Clustered) =>
     Bench.at(path.join(folder, name), { addresses, agentPort });
-  const benches = { leader: at('one', leader), follower: at('two', follower) };
+  const benches = { leader: at('one', leader), follower: at('two', follower), ctl };
+  await until('the files of the leader', () => existsSync(path.join(folder, 'two', 'admin-token')), {
+    limitMs: 30_000,
+  });
   const isReady = async () => (await benches.follower.get('/readyz')).status === 200;
   await until('the follower reaches the leader', isReady, { limitMs: 30_000 });
-  return { leader, follower, benches, folder, ctl };
+  return { leader, follower, benches, folder, endpoints };
 }
 
 const entriesOf = (data: string) =>
@@ -222,6 +226,39 @@ test('connections that say nothing to a follower do not reach the leader, and on
   const other = connectTls({ socket: inner, rejectUnauthorized: false });
   await once(other, 'secureConnect');
   other.destroy();
+});
+
+test('the status names all controllers and who leads, and one without the key of the cluster is a problem and does not lead', async (t) => {
+  const { benches, leader, follower, endpoints, folder } = await pair(t);
+  mkdirSync(path.join(folder, 'three'), { mode: 0o700 });
+  const third = await startClustered({
+    data: path.join(folder, 'three'),
+    listen: ['127.0.0.1:0'],
+    agentListen: '127.0.0.1:0',
+    logger: createLog('controller', 'silent'),
+    etcd: { endpoints },
+  });
+  t.after(() => third.close());
+  const agents = [leader, follower, third].map(({ agentPort }) => `127.0.0.1:${agentPort}`);
+  const status = async () => (await benches.follower.get('/api/v1/status')).body;
+  const body = await until('the problem of the third', async () => {
+    const now = await status();
+    return now.problems.some(({ message }: { message: string }) => /cluster\.key/.test(message)) && now;
+  });
+  const [problem] = body.problems.filter(({ kind }: { kind: string }) => kind === 'controller');
+  assert.deepEqual([problem.name, problem.message.includes('it could not lead')], [agents[2], true]);
+  const leads = body.controllers.filter((one: { leads: boolean }) => one.leads);
+  assert.deepEqual(
+    leads.map((one: { agents: string }) => one.agents),
+    [agents[0]],
+  );
+  assert.ok(Date.parse(leads[0].leadsSince) <= Date.now());
+  assert.deepEqual(body.controllers.map((one: { agents: string }) => one.agents).sort(), [...agents].sort());
+  await leader.close();
+  await until('the second one leads', () => follower.leading(), { limitMs: 30_000 });
+  await follower.close();
+  assert.equal(await benches.ctl('get', '/mirrorplane/leader'), '');
+  assert.equal(third.leading(), undefined);
 });
 
 test('without a leader that it reaches, a follower answers 503 with Retry-After, and is alive', async (t) => {

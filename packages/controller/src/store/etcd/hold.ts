@@ -32,9 +32,9 @@ interface HolderRecord extends Holder {
 }
 
 /** Milliseconds between two looks whether the key is still ours. */
-const PROOF_MS = 400;
+const PROOF_MS = 200;
 /** Milliseconds that a look proves that nobody else has taken the key. See `Hold.isSure`. */
-export const SURE_MS = 1200;
+export const SURE_MS = 700;
 
 export interface HoldOptions {
   /** Milliseconds after which a holder that is gone is no longer waited for. */

@@ -1,0 +1,102 @@
+/**
+ * Keeps the data directory of a controller that does not lead like that of the leader, and knows
+ * whether this one could lead.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { atMost } from '@mirrorplane/base';
+import type { Logger } from '@mirrorplane/daemon';
+import { type Follower, followShared, NotSharedError } from './shared/follow.ts';
+import { type EtcdStoreOptions, openEtcdStore } from './store/etcd.ts';
+import { type Store, StoreUnavailableError } from './store/store.ts';
+
+/** Milliseconds before another try. */
+const AGAIN_MS = 1000;
+/** Milliseconds that its end may take. */
+const CLOSE_MS = 1000;
+
+interface Parts {
+  data: string;
+  etcd: Omit<EtcdStoreOptions, 'onLost'>;
+  log: Logger;
+  /** Called when `canLead` or `problem` has changed. */
+  changed: () => void;
+}
+
+export class FollowedFiles {
+  readonly #parts: Parts;
+  #store: Store | undefined;
+  #follower: Follower | undefined;
+  #running: Promise<void> | undefined;
+  #closed = false;
+  #canLead = false;
+  #problem: string | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Begins. Tries until it follows or is closed. */
+  open(): void {
+    this.#running = this.#follow();
+  }
+
+  /** Whether this controller has what a leader needs. False until that is known. */
+  get canLead(): boolean {
+    return this.#canLead && this.#follower?.problem === undefined;
+  }
+
+  /** Why it does not follow. Undefined: it does, or it is not known yet. */
+  get problem(): string | undefined {
+    return this.#problem ?? this.#follower?.problem;
+  }
+
+  /** The data directory can be used by a leader then. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    // Etcd may not answer: nobody waits for that.
+    await atMost(this.#running ?? Promise.resolve(), CLOSE_MS);
+    await this.#follower?.close();
+    await this.#store?.close();
+  }
+
+  async #follow(): Promise<void> {
+    const { data, etcd, log } = this.#parts;
+    while (!this.#closed && this.#follower === undefined) {
+      try {
+        this.#store ??= await openEtcdStore({ ...etcd, readOnly: true });
+        if (this.#closed) {
+          await this.#store.close();
+          return;
+        }
+        this.#follower = await followShared({ data, store: this.#store, log });
+        this.#know(true, undefined);
+      } catch (error) {
+        if (error instanceof NotSharedError) {
+          // Nobody has led yet: this one may be the first.
+          this.#know(true, undefined);
+        } else if (!(error instanceof StoreUnavailableError)) {
+          this.#know(false, (error as Error).message);
+        }
+        await this.#pause();
+      }
+    }
+  }
+
+  async #pause(): Promise<void> {
+    for (let waited = 0; waited < AGAIN_MS && !this.#closed; waited += 50) {
+      await sleep(50, undefined, { ref: false });
+    }
+  }
+
+  #know(canLead: boolean, problem: string | undefined): void {
+    if (problem !== undefined && problem !== this.#problem) {
+      this.#parts.log.error({ reason: problem }, 'this controller cannot lead');
+    }
+    const isOther = canLead !== this.#canLead || problem !== this.#problem;
+    this.#canLead = canLead;
+    this.#problem = problem;
+    if (isOther) {
+      this.#parts.changed();
+    }
+  }
+}
