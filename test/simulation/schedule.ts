@@ -28,8 +28,6 @@ export interface Outcome {
 
 /** Virtual milliseconds between two looks at what guests send. */
 const TRAFFIC_MS = 200;
-/** Virtual milliseconds for which a move of a guest excuses that copies are lost. */
-const MOVED_MS = 3000;
 /** Virtual milliseconds after the last fault within which everything is as it should be. */
 const SETTLE_MS = 120_000;
 
@@ -223,18 +221,8 @@ class Schedule {
     }
     if (this.#unchecked) {
       this.#unchecked = false;
-      checkCopies({ world: this.#world, history: this.#history, isComplete: (uid) => this.#isComplete(uid) });
+      checkCopies({ world: this.#world, history: this.#history, isComplete: this.#isCalm && this.#begun });
     }
-  }
-
-  /** A policy whose destination has just moved may lose copies: its change is not staged. */
-  #isComplete(uid: string): boolean {
-    const destinations = this.#history.destinations.get(uid);
-    const since = this.#world.scheduler.now - MOVED_MS;
-    const isMoving = this.#stage.guests.all.some(
-      ({ id, movedAt, target, origin }) => destinations?.has(id) && (target || origin || movedAt > since),
-    );
-    return this.#isCalm && this.#begun && !isMoving;
   }
 
   #traffic(): void {

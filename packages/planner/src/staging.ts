@@ -3,7 +3,7 @@
  * and ends after the last copy has arrived. `plan` gives the final programs. `stage` gives the
  * programs that nodes may get now. Pure.
  */
-import { type Delivery, earlierDeliveryId, type Termination } from '@mirrorplane/contract';
+import { type Delivery, earlierDeliveryId, parseDeliveryId, type Termination } from '@mirrorplane/contract';
 import { copiesAreKnown } from './known-copies.ts';
 import {
   type InForce,
@@ -33,8 +33,7 @@ type ErspanDelivery = Extract<Delivery, { kind: 'erspan' }>;
 
 /**
  * Holds a change back until the other end of its path is ready. A node whose program is unknown
- * gets the planned program at once. The policy of a migrating destination is not staged, because
- * its plan already keeps both paths open.
+ * gets the planned program at once.
  *
  * @param expired steps that have waited too long. The sender then stops, or the receiver ends
  */
@@ -58,7 +57,7 @@ export function stage(
         return [node, program];
       }
       const known = withoutUnknown(program, last, { wait, areKnown });
-      return [node, stageSender(known, last, inForce, { wait, migrating })];
+      return [node, stageSender(known, last, inForce, { wait })];
     }),
   );
   const unproven = new Set([...inForce].filter(([, { possible }]) => possible.some(lacksSecret)).map(([node]) => node));
@@ -120,17 +119,18 @@ function stageSender(
   planned: PlannedProgram,
   last: PlannedProgram,
   inForce: ReadonlyMap<string, InForce>,
-  { wait, migrating }: Staging,
+  { wait }: Pick<Staging, 'wait'>,
 ): PlannedProgram {
   const { node } = planned;
   return withParts(planned, (part) => {
     const before = partOf(last, part.policy);
-    if (before === part || migrating.has(part.policy)) {
+    if (before === part) {
       return part;
     }
+    const wasSent = sentBy(before);
     const isUnready = (delivery: Delivery): delivery is ErspanDelivery =>
       delivery.kind === 'erspan' &&
-      !before?.deliveries.some((one) => one.kind === 'erspan' && isSamePath(one, delivery)) &&
+      !wasSent.some((one) => isSamePath(one, delivery)) &&
       !isReady(inForce.get(delivery.node), node, delivery);
     const unready = part.deliveries.filter(isUnready);
     const mayKeep = new Map(
@@ -138,6 +138,21 @@ function stageSender(
     );
     return unready.length === 0 ? part : withEarlier(part, before, mayKeep);
   });
+}
+
+/** Ways to other nodes that a part has shown to be ready: those that it only relays by are not. */
+function sentBy(part: PolicyPart | undefined): ErspanDelivery[] {
+  if (part === undefined) {
+    return [];
+  }
+  const relays = relaysOf(part);
+  const isReadyWay = ({ id }: Delivery) => !relays.has(id) || part.captures.some(({ delivery }) => delivery === id);
+  return part.deliveries.filter((one): one is ErspanDelivery => one.kind === 'erspan' && isReadyWay(one));
+}
+
+/** Ids of deliveries by which an origin node relays. The deliveries that name them need them. */
+function relaysOf({ deliveries }: PolicyPart): ReadonlySet<string> {
+  return new Set(deliveries.flatMap(({ duringHandover }) => duringHandover?.delivery ?? []));
 }
 
 /**
@@ -149,9 +164,13 @@ function withEarlier(
   before: PolicyPart | undefined,
   mayKeep: ReadonlyMap<string, boolean>,
 ): PolicyPart {
-  const deliveries = new Map(part.deliveries.filter(({ id }) => !mayKeep.has(id)).map((one) => [one.id, one]));
+  const relays = relaysOf(part);
+  const stay = part.deliveries.filter(({ id }) => !mayKeep.has(id) || relays.has(id));
+  const used = new Set([...[...part.captures, ...part.terminations].map(({ delivery }) => delivery), ...relays]);
+  const [needed, prepared] = [stay.filter(({ id }) => used.has(id)), stay.filter(({ id }) => !used.has(id))];
+  const deliveries = new Map(needed.map((one) => [one.id, one]));
   const captured = new Map(before?.captures.map((capture) => [capture.id, capture]));
-  // A handover is over, or its policy would not be staged: the other delivery may be gone.
+  // Of an earlier handover: the delivery that it named may be gone.
   const earlier = new Map(before?.deliveries.map(({ duringHandover: _, ...one }) => [one.id, one as Delivery]));
   const captures = part.captures.flatMap((capture) => {
     if (!mayKeep.has(capture.delivery)) {
@@ -159,14 +178,28 @@ function withEarlier(
     }
     const last = mayKeep.get(capture.delivery) ? captured.get(capture.id) : undefined;
     const delivery = last && earlier.get(last.delivery);
-    const there = delivery && deliveries.get(delivery.id);
-    if (!delivery || (there && there !== delivery)) {
+    const id = delivery && freeId(delivery, deliveries);
+    if (!delivery || id === undefined) {
       return [];
     }
-    deliveries.set(delivery.id, delivery);
-    return [{ ...capture, delivery: delivery.id }];
+    deliveries.set(id, deliveries.get(id) ?? { ...delivery, id });
+    return [{ ...capture, delivery: id }];
   });
+  // What is only prepared for a handover waits for the earlier delivery with its id.
+  for (const one of prepared.filter(({ id }) => !deliveries.has(id))) {
+    deliveries.set(one.id, one);
+  }
   return { ...part, captures, deliveries: sorted(deliveries.values()) };
+}
+
+/** An id for an earlier delivery beside those of now. Undefined: there is none. */
+function freeId(earlier: Delivery, now: ReadonlyMap<string, Delivery>): string | undefined {
+  const isFree = (id: string) => {
+    const there = now.get(id);
+    return there === undefined || isSameWay({ ...there, id: earlier.id }, earlier);
+  };
+  const other = parseDeliveryId(earlier.id)?.kind === 'erspan' ? earlier.id : earlierDeliveryId(earlier.id);
+  return [earlier.id, other].find((id) => isFree(id) && parseDeliveryId(id) !== undefined);
 }
 
 /** Whether the receiver has confirmed the termination, and every program that it may run has it. */
@@ -265,10 +298,10 @@ function keepEnds(
     const { duringHandover: _, ...plain } = way;
     const there = deliveries.get(way.id);
     const isNow = there?.kind !== 'erspan' && there?.interface === way.interface;
-    if (migrating.has(end.policy) && (!there || isNow)) {
+    if (migrating.has(end.policy) && isNow) {
       // The handover of the plan already relays from this node, for senders that do not know the
       // new home yet.
-      return there ? [end] : [];
+      return [end];
     }
     const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? earlierDeliveryId(way.id) : way.id;
     deliveries.set(id, { ...plain, id });
@@ -284,6 +317,15 @@ function keepEnds(
 /** Whether a delivery sends what the termination of `node` receives. */
 function isOfEnd(delivery: Delivery, end: Termination, node: string): boolean {
   return delivery.kind === 'erspan' && delivery.node === node && isOfPath(end, delivery);
+}
+
+/** Whether both lead to the same interface or node, with or without a handover. */
+function isSameWay(a: Delivery, b: Delivery): boolean {
+  if (a.kind === 'erspan' || b.kind === 'erspan') {
+    return a.kind === 'erspan' && b.kind === 'erspan' && isSamePath(a, b);
+  }
+  const plain = ({ duringHandover: _, ...one }: Delivery) => JSON.stringify(one);
+  return plain(a) === plain(b);
 }
 
 function isSamePath(a: ErspanDelivery, b: ErspanDelivery): boolean {

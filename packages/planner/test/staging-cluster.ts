@@ -43,10 +43,12 @@ export class Cluster {
   policies: Policy[] = [];
   inventory = inventory;
   chance: Chance | undefined;
+  /** By destination that has just moved: the node that it has left. */
+  origins: ReadonlyMap<string, string> = new Map();
 
   /** Plans, and sends the nodes the programs that are allowed now. */
   tell(expired: readonly string[] = []): Staged {
-    const planned = plan(this.policies, this.inventory, this.#sessions, new Map(), this.chance);
+    const planned = plan(this.policies, this.inventory, this.#sessions, this.origins, this.chance);
     this.#sessions = planned.sessions;
     const staged = stage(planned.programs, this.#inForce(), new Set(expired));
     for (const [node, program] of staged.programs) {
@@ -141,6 +143,15 @@ export class Cluster {
 
 export const policy = (sources: string[], destination: string, more: Partial<Policy> = {}) =>
   policyOf({ name: 'p', sources, destination, ...more });
+
+/** The inventory with some interfaces elsewhere. @param places by id: nodes with a device, the home first */
+export function moved(places: Readonly<Record<string, readonly string[] | undefined>>): typeof inventory {
+  const elsewhere = inventory.interfaces.map((item) => {
+    const nodes = places[item.id];
+    return nodes ? { ...item, home: nodes[0]!, devices: nodes.map((node) => ({ ...item.devices[0]!, node })) } : item;
+  });
+  return { ...inventory, interfaces: elsewhere };
+}
 
 /** A cluster whose nodes run these policies. */
 export function settled(...policies: Policy[]): Cluster {

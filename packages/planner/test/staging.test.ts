@@ -5,7 +5,7 @@ import type { Policy } from '@mirrorplane/contract';
 import { type InForce, type PlannedProgram, plan, type Sessions, type Staged, stage } from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { inventoryOf, policyOf } from './golden.ts';
-import { inventory, NODES, order, policy, settled } from './staging-cluster.ts';
+import { type Cluster, inventory, moved, NODES, order, policy, settled } from './staging-cluster.ts';
 
 test('a sender makes no copy before its receiver is ready for it', () => {
   const cluster = settled();
@@ -162,19 +162,11 @@ test('copies for an earlier destination never come out at one that migrates', ()
 test('a delivery that stays for a while after a handover names no other one', () => {
   const cluster = settled();
   // a2 moves from node-2 to node-3, and both have a device.
-  const moving = (nodes: string[]) => ({
-    ...inventory,
-    interfaces: inventory.interfaces.map((item) =>
-      item.id === 'a2'
-        ? { ...item, home: nodes[0]!, devices: nodes.map((node) => ({ ...item.devices[0]!, node })) }
-        : item,
-    ),
-  });
-  cluster.inventory = moving(['node-2', 'node-3']);
+  cluster.inventory = moved({ a2: ['node-2', 'node-3'] });
   cluster.policies = [policy(['b2'], 'a2')];
   cluster.settle();
   assert.ok(cluster.kernel('node-2')!.deliveries.some(({ duringHandover }) => duringHandover));
-  cluster.inventory = moving(['node-3']);
+  cluster.inventory = moved({ a2: ['node-3'] });
   cluster.policies = [policy(['b2'], 'a1')];
   const { deliveries } = cluster.tell().programs.get('node-2')!;
   assert.deepEqual(
@@ -185,13 +177,65 @@ test('a delivery that stays for a while after a handover names no other one', ()
   assert.equal(cluster.pathOf('b2'), 'a1');
 });
 
+test('a destination that moves before its new node is ready is delivered to where it was until then', () => {
+  for (const between of [{ a2: ['node-3', 'node-2'] }, { a2: ['node-3'] }]) {
+    const cluster = settled(policy(['a1'], 'a2'));
+    const first = cluster.kernel('node-1')!.captures.map(({ delivery }) => delivery);
+    // Its second device and its guest are seen in one moment, so nothing was prepared.
+    cluster.inventory = moved(between);
+    cluster.tell();
+    cluster.apply('node-1');
+    cluster.tell();
+    cluster.apply('node-1');
+    const now = cluster.kernel('node-1')!.captures.map(({ delivery }) => delivery);
+    assert.deepEqual([now, cluster.pathOf('a1')], [first, 'a2']);
+    cluster.apply('node-3');
+    cluster.tell();
+    cluster.apply('node-1');
+    assert.notDeepEqual(
+      cluster.kernel('node-1')!.captures.map(({ delivery }) => delivery),
+      first,
+    );
+    assert.equal(cluster.pathOf('a1'), 'a2');
+  }
+});
+
+test('a destination that moves after its new node is ready changes with one program of each sender', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  cluster.inventory = moved({ a2: ['node-2', 'node-3'] });
+  cluster.settle();
+  cluster.inventory = moved({ a2: ['node-3', 'node-2'] });
+  assert.deepEqual(cluster.tell().waiting, []);
+  cluster.apply('node-1');
+  assert.equal(cluster.pathOf('a1'), 'a2');
+  const [capture] = cluster.kernel('node-1')!.captures;
+  assert.equal(capture!.delivery, 'u-p/to/node-3');
+});
+
+test('a node that was the destination before keeps receiving until senders use the one that migrates', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  cluster.inventory = moved({ b3: ['node-1', 'node-3'] });
+  cluster.policies = [policy(['a1', 'b2'], 'b3')];
+  for (const node of ['node-2', 'node-3', 'node-2', 'node-1', 'node-2', 'node-3']) {
+    cluster.tell();
+    cluster.apply(node);
+    assert.notEqual(cluster.pathOf('a1'), 'lost', node);
+  }
+  cluster.settle();
+  assert.equal(cluster.pathOf('a1'), 'b3');
+});
+
 test('a node with an unknown state gets the planned program at once', () => {
   const planned = plan([policy(['a1'], 'a2')], inventory).programs;
   const { programs, waiting } = stage(planned, new Map());
   assert.deepEqual([programs, waiting], [planned, []]);
 });
 
+/** Where a destination is: its home, and perhaps a second device. */
+const place = fc.uniqueArray(fc.constantFrom(...NODES), { minLength: 1, maxLength: 2 });
+
 const change = fc.record({
+  places: fc.record({ c1: place, c2: place, c3: place }, { requiredKeys: [] }),
   policies: fc.uniqueArray(
     fc.record({
       name: fc.constantFrom('p', 'q', 'r'),
@@ -206,6 +250,7 @@ const change = fc.record({
 
 /** One policy that is switched off and on, and from one destination to another. */
 const turn = fc.record({
+  places: fc.record({ c2: place }, { requiredKeys: [] }),
   policies: fc.tuple(
     fc.record({
       name: fc.constant('p'),
@@ -217,6 +262,18 @@ const turn = fc.record({
   order,
 });
 
+/** Interfaces are elsewhere now. Nodes that they have left relay their copies. */
+function move(cluster: Cluster, places: Readonly<Record<string, readonly string[] | undefined>>): void {
+  const before = cluster.inventory;
+  cluster.inventory = moved(places);
+  cluster.origins = new Map(
+    cluster.inventory.interfaces.flatMap(({ id, home }): [string, string][] => {
+      const was = before.interfaces.find((item) => item.id === id)?.home;
+      return home && was && was !== home ? [[id, was]] : [];
+    }),
+  );
+}
+
 const changes = fc.oneof(
   fc.array(change, { minLength: 1, maxLength: 5 }),
   fc.array(turn, { minLength: 3, maxLength: 10 }),
@@ -227,7 +284,8 @@ test('any change, with any order of confirmations: no copy is lost on a path, an
     fc.property(changes, (all) => {
       const cluster = settled();
       const ends = new Map<string, Set<string>>();
-      for (const { policies, order: acts } of all) {
+      for (const { policies, places, order: acts } of all) {
+        move(cluster, places);
         // A source belongs to one policy at most: the first one that names it.
         const taken = new Set<string>();
         cluster.policies = policies.flatMap(({ sources, ...rest }) => {
@@ -251,12 +309,44 @@ test('any change, with any order of confirmations: no copy is lost on a path, an
           }
         }
       }
+      cluster.origins = new Map();
       cluster.settle();
       const wanted = cluster.policies.filter(({ enabled }) => enabled);
       for (const source of ends.keys()) {
         const of = wanted.find(({ sources }) => sources.includes(source));
         assert.equal(cluster.pathOf(source), of?.destination);
       }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const stay = fc.record({
+  places: fc.record({ c2: place }, { requiredKeys: [] }),
+  order,
+});
+
+test('a policy is copied for without a gap, wherever its destination moves', () => {
+  fc.assert(
+    fc.property(fc.array(stay, { minLength: 1, maxLength: 6 }), (all) => {
+      const sources = ['a1', 'b2'];
+      const cluster = settled(policy(sources, 'c2'));
+      for (const { places, order: acts } of all) {
+        move(cluster, places);
+        for (const [act, node] of acts) {
+          cluster.tell();
+          cluster[act](node);
+          for (const source of sources) {
+            assert.equal(cluster.pathOf(source), 'c2', source);
+          }
+        }
+      }
+      cluster.origins = new Map();
+      cluster.settle();
+      assert.deepEqual(
+        sources.map((id) => cluster.pathOf(id)),
+        ['c2', 'c2'],
+      );
     }),
     { numRuns: 300 },
   );

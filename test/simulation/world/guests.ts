@@ -13,8 +13,6 @@ export interface Guest {
   target: Host | undefined;
   /** It runs at `host`, and `origin` still has a device. */
   origin: Host | undefined;
-  /** Virtual time of its last move, milliseconds. */
-  movedAt: number;
   /** Whether providers say where it runs. */
   isTold: boolean;
 }
@@ -32,7 +30,6 @@ export class Guests {
         host: undefined,
         target: undefined,
         origin: undefined,
-        movedAt: Number.NEGATIVE_INFINITY,
         isTold: random.chance(0.7),
       };
     });
@@ -131,7 +128,6 @@ export class Guests {
   }
 
   #note(guest: Guest, text: string): void {
-    guest.movedAt = this.#world.scheduler.now;
     this.#world.note(guest.id, text);
   }
 }
