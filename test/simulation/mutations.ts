@@ -154,4 +154,25 @@ export const MUTATIONS: readonly Mutation[] = [
     'emptyProgram(node, UNPLANNED_REVISION)',
     'emptyProgram(node, current.revision + 1)',
   ),
+  mutation(
+    'relay-taken-for-ready',
+    'a way that a node only relays by counts as ready for its own copies',
+    'planner/src/staging.ts',
+    '!relays.has(id) || part',
+    'id !== undefined || part',
+  ),
+  mutation(
+    'earlier-destination-ends',
+    'a node that was the destination ends at once if the new destination migrates',
+    'planner/src/staging.ts',
+    'return isOver && inForce',
+    'return isOver && !staging.migrating.has(end.policy) && inForce',
+  ),
+  mutation(
+    'count-back',
+    'an event has a count that has gone back, which no controller takes',
+    'agent/src/migration/handover-counter.ts',
+    'Math.max(0, this.#inbound(item) - base)',
+    'this.#inbound(item) - base',
+  ),
 ];

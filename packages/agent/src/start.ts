@@ -188,7 +188,9 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const addressesOf = (ifindex: number) => addresses.of(ifindex);
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const tunnels = options.mirrorDevice === undefined ? undefined : await createTunnels(options, client, closers);
-    const events = new EventRecorder();
+    const events = new EventRecorder({
+      onInvalid: ({ kind }, problem) => log.error({ event: kind, problem }, 'event not told'),
+    });
     const agent = new Agent({
       node,
       version: AGENT_VERSION,

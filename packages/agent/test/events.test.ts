@@ -121,3 +121,17 @@ test('many events go in several messages, each as large as the controller takes'
 test('another start of the agent has another epoch', () => {
   assert.notEqual(new EventRecorder().epoch, new EventRecorder().epoch);
 });
+
+test('an event that the controller would not take is never sent, and leaves a gap in the numbers', async () => {
+  const invalid: string[] = [];
+  const recorder = new EventRecorder({ onInvalid: ({ kind }, problem) => invalid.push(`${kind} ${problem}`) });
+  const outlet = new TestOutlet();
+  recorder.connect(outlet);
+  recorder.tell(event(1));
+  recorder.tell({ ...event(2), duplicated: -5 });
+  recorder.tell(event(3));
+  outlet.open(recorder);
+  assert.deepEqual(outlet.numbers, [1, 3]);
+  assert.equal(invalid.length, 1);
+  assert.match(invalid[0]!, /repaired.*duplicated/s);
+});

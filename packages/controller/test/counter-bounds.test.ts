@@ -181,8 +181,9 @@ test(
     send(ids, { ...report(count(0), { uid }), captures: [], terminations: [took] });
     send(evil, { ...report(count(100), { uid }), deliveries: [sent], terminations: [took] });
     await until('7', async () => (await matched()) === 7);
-    // The node may have a part in the policy, because the policy was changed. It cannot have the
-    // interface.
+    // It may have had the interface while nobody heard it. It cannot have it now.
+    assert.deepEqual(await problems('node-3'), []);
+    send(evil, { ...report(count(101), { uid }), deliveries: [sent], terminations: [took] });
     await until('1 is refused', async () =>
       (await problems('node-3')).some(({ message }) => / 1 of things/.test(message)),
     );

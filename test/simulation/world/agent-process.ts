@@ -67,7 +67,9 @@ class Links extends EventEmitter {
 export async function runAgent(host: Host, log: SimulatedLog): Promise<() => void> {
   const { node, uid, generation } = host.membership!;
   const links = new Links(host);
-  const events = new EventRecorder();
+  const events = new EventRecorder({
+    onInvalid: (event, problem) => log.error({ event, problem }, 'event not told'),
+  });
   host.kernel.agentStarted();
   await host.kernel.open();
   const parts = {

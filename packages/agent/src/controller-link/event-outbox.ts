@@ -2,12 +2,7 @@
  * Events of the agent. They are kept, and sent on every connection, until the controller has them.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  type AgentEvent,
-  type EventsMessage,
-  type EventsTakenMessage,
-  MAX_EVENTS_MESSAGE,
-} from '@mirrorplane/contract';
+import { AgentEvent, type EventsMessage, type EventsTakenMessage, MAX_EVENTS_MESSAGE } from '@mirrorplane/contract';
 
 /** An event before it has its number and time. */
 export type AgentEventDraft = Omit<AgentEvent, 'seq' | 'at'>;
@@ -30,6 +25,7 @@ export class EventRecorder {
   readonly epoch: string = randomUUID();
   readonly #limit: number;
   readonly #clock: () => number;
+  readonly #onInvalid: (event: AgentEvent, problem: string) => void;
   /** Events that are not acknowledged yet, the oldest first. */
   #waiting: AgentEvent[] = [];
   #seq = 0;
@@ -41,10 +37,14 @@ export class EventRecorder {
   /**
    * @param options.limit the most events that wait, default `MAX_WAITING`
    * @param options.clock milliseconds since 1970, default `Date.now`
+   * @param options.onInvalid is told of an event that the controller would not take
    */
-  constructor(options: { limit?: number; clock?: () => number } = {}) {
+  constructor(
+    options: { limit?: number; clock?: () => number; onInvalid?: (event: AgentEvent, problem: string) => void } = {},
+  ) {
     this.#limit = options.limit ?? MAX_WAITING;
     this.#clock = options.clock ?? Date.now;
+    this.#onInvalid = options.onInvalid ?? (() => {});
   }
 
   /** Number of events that the controller does not have yet. */
@@ -59,7 +59,14 @@ export class EventRecorder {
 
   /** Sends an event to the controller, now or when it is back. Never waits and never throws. */
   tell(event: AgentEventDraft): void {
-    this.#waiting.push({ seq: ++this.#seq, at: new Date(this.#clock()).toISOString(), ...event });
+    const numbered = { seq: ++this.#seq, at: new Date(this.#clock()).toISOString(), ...event };
+    const { error } = AgentEvent.safeParse(numbered);
+    if (error) {
+      // It would be sent on every connection, and end each of them. So it is a gap in the numbers.
+      this.#onInvalid(numbered, error.message);
+      return;
+    }
+    this.#waiting.push(numbered);
     if (this.#waiting.length > this.#limit) {
       this.#waiting.shift();
     }

@@ -26,9 +26,8 @@ export interface CounterJudge {
    */
   seconds: (policy: string, before: boolean) => number;
   /**
-   * Whether the node may have counted for this policy under an earlier record, which nobody
-   * remembers: it has not told all its counters yet, and the policy is the older one. Such counts
-   * are not taken, and no fault until they grow.
+   * Whether the node may have counted for this policy while it was not heard, or under an earlier
+   * record, which nobody remembers. Such counts are not taken, and no fault until they grow.
    */
   mayBring: (policy: string) => boolean;
 }

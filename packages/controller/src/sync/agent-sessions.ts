@@ -222,7 +222,7 @@ export class AgentSessions {
       claims: (id) => id in node.seen,
       wasTold: (id) => nodeParts.wasTold(name, id),
       unseen: node.unseen,
-      mayBring: (uid) => node.isFirst && !isYounger(view, uid, name),
+      mayBring: (uid) => node.unseen || (node.isFirst && !isYounger(view, uid, name)),
       hasPart: (uid) => nodeParts.hasPolicy(name, uid) || !planning.planned?.policies.has(uid),
       policyOf: (uid) => policyOf(view, uid),
       readBefore: node.completeAt ?? (node.countersAt === undefined ? undefined : Date.parse(node.countersAt)),

@@ -46,8 +46,8 @@ export interface JudgedNode {
    */
   unseen: boolean;
   /**
-   * True for a policy that is older than the record of the node, or does not exist, until the node has
-   * told all its counters to this controller.
+   * True until the node has told all its counters: after a time in which it was not heard, and at
+   * first for policies that are older than its record, or do not exist.
    */
   mayBring: (uid: string) => boolean;
   /** True if the node has or had a part in the policy, or this is not known yet. */
