@@ -5,6 +5,7 @@ import test from 'node:test';
 import { connect } from 'node:tls';
 import { parseJoinToken } from '@mirrorplane/contract';
 import { TOKEN_LIFETIME_MS } from '../src/auth/join-tokens.ts';
+import { REPEAT_MS } from '../src/auth/node-certificates.ts';
 import { Bench, certificateRequest } from './harness.ts';
 
 async function start(t: test.TestContext): Promise<Bench> {
@@ -33,11 +34,83 @@ test('a join token is good once', async (t) => {
   const { secret } = parseJoinToken(await bench.joinToken('node-1'));
   const { csr } = await certificateRequest('node-1');
   const request = { node: 'node-1', secret, csr };
-  const replies = await Promise.all(Array.from({ length: 5 }, () => bench.enroll(request)));
+  const requests = await Promise.all(
+    Array.from({ length: 5 }, async () => ({ ...request, csr: (await certificateRequest('node-1')).csr })),
+  );
+  const replies = await Promise.all(requests.map((one) => bench.enroll(one)));
   assert.deepEqual(replies.map(({ status }) => status).sort(), [200, 401, 401, 401, 401]);
   assert.equal((await bench.enroll(request)).body.code, 'UNAUTHENTICATED');
   // Only a fresh token enrols the node again.
   await bench.credentials('node-1');
+});
+
+const namesOf = ({ body }: { body: { certificate: string } }) => new X509Certificate(body.certificate).subjectAltName;
+
+test('an answer that got lost comes once more for the same token and key, in the audit log too', async (t) => {
+  const bench = await start(t);
+  const { secret } = parseJoinToken(await bench.joinToken('node-1'));
+  const { csr } = await certificateRequest('node-1');
+  const request = { node: 'node-1', secret, csr };
+  const replies = await Promise.all(Array.from({ length: 3 }, () => bench.enroll(request)));
+  assert.deepEqual(
+    replies.map(({ status }) => status),
+    [200, 200, 200],
+  );
+  assert.equal(new Set(replies.map(namesOf)).size, 1, 'they are of one enrolment');
+  await bench.restart();
+  const late = await bench.enroll(request);
+  assert.deepEqual([late.status, namesOf(late)], [200, namesOf(replies[0]!)]);
+  const { items } = (await bench.get('/api/v1/audit?limit=4')).body;
+  assert.deepEqual(
+    items.map(({ action, outcome, detail }: Record<string, string>) => [action, outcome, / once more /.test(detail!)]),
+    [
+      ['enroll', 'done', true],
+      ['enroll', 'done', true],
+      ['enroll', 'done', true],
+      ['enroll', 'done', false],
+    ],
+  );
+  for (const wrong of [
+    { ...request, csr: (await certificateRequest('node-1')).csr },
+    { ...request, secret: 'x'.repeat(43) },
+    { node: 'node-2', secret, csr: (await certificateRequest('node-2')).csr },
+  ]) {
+    assert.equal((await bench.enroll(wrong)).status, 401);
+  }
+  bench.ahead = REPEAT_MS + 60_000;
+  assert.equal((await bench.enroll(request)).status, 401, 'after some minutes it is over');
+});
+
+test('an enrolment is not repeated after the node has enrolled otherwise, or was revoked or deleted', async (t) => {
+  const bench = await start(t);
+  const enrol = async (node: string) => {
+    const { secret } = parseJoinToken(await bench.joinToken(node));
+    const { csr } = await certificateRequest(node);
+    const request = { node, secret, csr };
+    assert.equal((await bench.enroll(request)).status, 200);
+    return request;
+  };
+  const [one, two] = [await enrol('node-1'), await enrol('node-2')];
+  await bench.credentials('node-1');
+  assert.equal((await bench.enroll(one)).status, 401);
+  await bench.must('POST', '/api/v1/nodes/node-2/revoke');
+  assert.equal((await bench.enroll(two)).status, 401);
+  const again = await enrol('node-2');
+  await bench.must('DELETE', '/api/v1/nodes/node-2');
+  await bench.must('PUT', '/api/v1/nodes/node-2', { pool: 'east' });
+  assert.equal((await bench.enroll(again)).status, 401);
+});
+
+test('a node that the token of a pool lets in uses it once, also if it asks again', async (t) => {
+  const bench = await start(t);
+  const { token } = await bench.must('POST', '/api/v1/join-tokens', { pool: 'east', uses: 2 });
+  const { secret } = parseJoinToken(token);
+  const of = async (node: string) => ({ node, secret, csr: (await certificateRequest(node)).csr });
+  const seven = await of('node-7');
+  assert.deepEqual([(await bench.enroll(seven)).status, (await bench.enroll(seven)).status], [200, 200]);
+  assert.equal((await bench.enroll(await of('node-7'))).status, 401);
+  assert.equal((await bench.enroll(await of('node-8'))).status, 200);
+  assert.equal((await bench.enroll(await of('node-9'))).status, 401);
 });
 
 test('a join token of another node, an unknown one and an expired one are refused in the same words', async (t) => {

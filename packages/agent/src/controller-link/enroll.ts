@@ -1,7 +1,14 @@
 /**
  * Enrolment: the node makes its key, and the controller certifies it in exchange for a join token.
  */
-import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { isIP } from 'node:net';
@@ -26,6 +33,7 @@ export const CREDENTIAL_FILES = {
   certificate: 'node.crt',
   authority: 'ca.crt',
   tokenHash: 'token.sha256',
+  joining: 'joining.json',
 } as const;
 
 /** Credentials on disk, and the SHA-256 of the token that was used for them. */
@@ -108,7 +116,9 @@ export async function enroll(options: {
   const { secret, fingerprint: pinned } = readToken(options.token);
   const { host, port } = parseController(options.controller);
   const pinnedAuthority = await fetchAuthority(host, port, pinned);
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const tokenHash = hashOf(options.token);
+  const privateKey = await joiningKey(options.data, tokenHash);
+  const publicKey = createPublicKey(privateKey);
   const csr = certificateRequest(options.node, privateKey, publicKey);
   const body: EnrollRequest = { node: options.node, secret, csr };
   const answer = await post({ host, port, pinned, authority: pinnedAuthority }, body);
@@ -125,10 +135,30 @@ export async function enroll(options: {
   await rm(join(options.data, CREDENTIAL_FILES.certificate), { force: true });
   await replaceFile(join(options.data, CREDENTIAL_FILES.key), key);
   await replaceFile(join(options.data, CREDENTIAL_FILES.authority), authority, { mode: 0o644 });
-  const tokenHash = hashOf(options.token);
   await replaceFile(join(options.data, CREDENTIAL_FILES.tokenHash), tokenHash);
   await replaceFile(join(options.data, CREDENTIAL_FILES.certificate), certificate, { mode: 0o644 });
+  await rm(join(options.data, CREDENTIAL_FILES.joining), { force: true });
   return { key, certificate, authority, tokenHash };
+}
+
+/**
+ * The key to join with. It is kept until there is a certificate for it: an answer that gets lost has used
+ * up the token, and the controller gives it once more to this key alone.
+ */
+async function joiningKey(data: string, tokenHash: string): Promise<KeyObject> {
+  const file = join(data, CREDENTIAL_FILES.joining);
+  try {
+    const kept = JSON.parse(await readFile(file, 'utf8')) as { tokenHash: string; key: string };
+    if (kept.tokenHash === tokenHash) {
+      return createPrivateKey(kept.key);
+    }
+  } catch {
+    // There is none, or none that can be used: a new one is as good.
+  }
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  await replaceFile(file, JSON.stringify({ tokenHash, key }));
+  return privateKey;
 }
 
 function readToken(token: string) {

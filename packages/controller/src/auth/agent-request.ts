@@ -1,6 +1,6 @@
 /** The certificate request of an agent, and what it must be like. */
 import './reflect.ts';
-import type { webcrypto } from 'node:crypto';
+import { createHash, type webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 /** A certificate request that is refused. The message has the reason. */
@@ -35,6 +35,16 @@ export async function requestedKey(csr: string, node: string): Promise<webcrypto
     throw new RequestError('the key of the certificate request is too weak: use ECDSA P-256');
   }
   return publicKey;
+}
+
+/** SHA-256 of the public key of a request, hexadecimal. Undefined if it cannot be read. */
+export function keyDigest(csr: string): string | undefined {
+  try {
+    const { rawData } = new x509.Pkcs10CertificateRequest(csr).publicKey;
+    return createHash('sha256').update(Buffer.from(rawData)).digest('hex');
+  } catch {
+    return undefined;
+  }
 }
 
 function isStrong({ algorithm }: webcrypto.CryptoKey): boolean {

@@ -115,11 +115,11 @@ export function revokeTokens(view: View, node: string): Operation[] {
  * The secret has 256 random bits. So a plain hash cannot be inverted, and the time of a look-up
  * reveals nothing.
  */
-function digestOf(secret: string): string {
+export function digestOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
 /** The name of a token. A part of the digest tells nothing of the secret. */
-function idOf(digest: string): string {
+export function idOf(digest: string): string {
   return digest.slice(0, ID_LENGTH);
 }

@@ -1,5 +1,5 @@
 /** Which certificates of a node are accepted. Pure. */
-import { type CertificateRecord, CUT_OFFS_KEY } from '../store/records.ts';
+import { type CertificateRecord, CUT_OFFS_KEY, type EnrolmentRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';
 import { CERTIFICATE_URN, NODE_URN } from './authority.ts';
@@ -56,15 +56,41 @@ export function standingOf({ generation, number }: CertificateName, record: Cert
  * The record after an enrolment.
  * @param authority fingerprint of the authority that signs
  * @param poolToken id of the token of a pool that lets the node in. Undefined: its own one does
+ * @param enrolment left out: it cannot be repeated
  */
 export function enrolled(
   before: CertificateRecord = UNNUMBERED,
   authority: string,
   poolToken: string | undefined,
+  enrolment?: EnrolmentRecord,
 ): CertificateRecord {
   const joinToken = poolToken ?? before.joinToken;
   const generation = before.generation + 1;
-  return { generation, number: 0, issued: 0, authority, ...(joinToken !== undefined && { joinToken }) };
+  const more = { ...(joinToken !== undefined && { joinToken }), ...(enrolment && { enrolment }) };
+  return { generation, number: 0, issued: 0, authority, ...more };
+}
+
+/** Milliseconds for which an enrolment can be repeated. An agent that has no answer tries again within seconds. */
+export const REPEAT_MS = 10 * 60_000;
+
+/**
+ * Whether an agent repeats the enrolment that has made the record, because it has not got the answer.
+ * @param authority fingerprint of the authority that would sign now
+ */
+export function isRepeated(
+  record: CertificateRecord | undefined,
+  { token, key, at }: EnrolmentRecord,
+  authority: string,
+): record is CertificateRecord {
+  const before = record?.enrolment;
+  return (
+    record?.number === 0 &&
+    record.issued === 0 &&
+    record.authority === authority &&
+    before?.token === token &&
+    before.key === key &&
+    at - before.at <= REPEAT_MS
+  );
 }
 
 /** The record after a renewed certificate was signed, which the node may not have yet. */

@@ -104,6 +104,21 @@ export interface CertificateRecord {
   joinToken?: string;
   /** Fingerprint of the authority that signed `issued`. Left out: as `authority`. */
   issuedBy?: string;
+  /**
+   * The enrolment, until the certificate is renewed. An agent that repeats it with the same token and
+   * key has not got the answer.
+   */
+  enrolment?: EnrolmentRecord;
+}
+
+/** What an agent has enrolled with. */
+export interface EnrolmentRecord {
+  /** SHA-256 of the secret of the join token, hexadecimal. */
+  token: string;
+  /** SHA-256 of the public key (SubjectPublicKeyInfo), hexadecimal. */
+  key: string;
+  /** Milliseconds since 1970. */
+  at: number;
 }
 
 /**

@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { EnrollRequest, type EnrollResponse, problem } from '@mirrorplane/contract';
 import { nodeActor } from '../audit/actors.ts';
-import { RequestError } from '../auth/agent-request.ts';
+import { keyDigest, RequestError } from '../auth/agent-request.ts';
 import type { AgentRequest } from '../auth/authority.ts';
-import { redeemToken } from '../auth/join-tokens.ts';
-import { cutOff, enrolled } from '../auth/node-certificates.ts';
+import { digestOf, idOf, redeemToken } from '../auth/join-tokens.ts';
+import { cutOff, enrolled, isRepeated } from '../auth/node-certificates.ts';
 import { ProblemError, parseOrRefuse } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import type { CertificateRecord, NodeRecord } from '../store/records.ts';
+import type { CertificateRecord, EnrolmentRecord, NodeRecord } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import { keyOf } from '../store/view.ts';
 
@@ -38,7 +38,8 @@ export async function enroll(body: unknown, address: string, services: Services)
   const who = { ...nodeActor(node, address), action: 'enroll' as const, resource: `nodes/${node}` };
   audit.requireWritable();
   const newUid = randomUUID();
-  const admission = () => admit(services, request, newUid);
+  const enrolment = { token: digestOf(request.secret), key: keyDigest(csr) ?? '', at: services.endClock() };
+  const admission = () => admit(services, request, newUid, enrolment);
   try {
     const signed = admission();
     const { generation } = signed.certificate;
@@ -61,6 +62,13 @@ export async function enroll(body: unknown, address: string, services: Services)
     return { certificate, authority: authority.trustedPem };
   } catch (error) {
     if (error instanceof ProblemError) {
+      const certificate = await repeated(services, request, enrolment);
+      if (certificate !== undefined) {
+        const detail = `by the join token ${idOf(enrolment.token)}, once more with the same key`;
+        await audit.append({ ...who, detail, outcome: 'done' });
+        log.info({ node, address }, 'agent enrolled once more with the same key');
+        return { certificate, authority: authority.trustedPem };
+      }
       refusals.add({ request: 'enroll', reason: error.problem.code, message: error.message, address, node });
     } else {
       log.warn({ node, address, err: error }, 'agent not enrolled');
@@ -71,10 +79,40 @@ export async function enroll(body: unknown, address: string, services: Services)
 }
 
 /**
+ * The certificate once more, for an agent that has not got the answer to its enrolment. Its token may be
+ * used up by that. Nothing is written. Undefined: this is no repetition.
+ */
+async function repeated(
+  services: Services,
+  { node, csr }: EnrollRequest,
+  enrolment: EnrolmentRecord,
+): Promise<string | undefined> {
+  const { view, authority } = services;
+  const find = () => {
+    const [record, stored] = [view.get('certificates', node)?.value, view.get('nodes', node)?.value];
+    const isMember = stored !== undefined && stored.revoked === undefined;
+    return isMember && isRepeated(record, enrolment, authority.fingerprint) ? { record, uid: stored.uid } : undefined;
+  };
+  const found = find();
+  if (found === undefined) {
+    return undefined;
+  }
+  const { generation } = found.record;
+  const certificate = await sign(services, { csr, node, uid: found.uid, generation, number: 0 });
+  const now = find();
+  return now?.uid === found.uid && now.record.generation === generation ? certificate : undefined;
+}
+
+/**
  * Checks the token, and says what is to be written.
  * @param newUid of the node, if the token registers it
  */
-function admit(services: Services, { node, secret }: EnrollRequest, newUid: string): Admission {
+function admit(
+  services: Services,
+  { node, secret }: EnrollRequest,
+  newUid: string,
+  enrolment: EnrolmentRecord,
+): Admission {
   const { view, authority, endClock } = services;
   const token = redeemToken(services, node, secret, endClock());
   const stored = view.get('nodes', node)?.value;
@@ -91,7 +129,7 @@ function admit(services: Services, { node, secret }: EnrollRequest, newUid: stri
     refuseOfPool(services, node, pool, isAgain);
   }
   const { revoked: _, ...record } = stored ?? { name: node, pool: pool!, uid: newUid };
-  const certificate = enrolled(before, authority.fingerprint, pool === undefined ? undefined : token.id);
+  const certificate = enrolled(before, authority.fingerprint, pool === undefined ? undefined : token.id, enrolment);
   const isNews = stored === undefined || stored.revoked !== undefined;
   const ops: Operation[] = [
     token.op,
