@@ -162,6 +162,12 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'the database of etcd is full',
+    lasts: SHORT,
+    kinds: ETCD,
+    begin: ({ etcd }) => etcd!.fillDatabase(),
+  },
+  {
     name: 'the disk of the leader of etcd is slow',
     lasts: [3000, 4000],
     kinds: ETCD,

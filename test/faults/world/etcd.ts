@@ -7,8 +7,10 @@ import { until } from '@mirrorplane/base';
 import { Daemon } from './daemon.ts';
 import { Host, type Network } from './hosts.ts';
 
-/** Room for two files of etcd's log, which are 64 MB each, and for its database. */
-const DISK = '200m';
+/** Room for some files of etcd's log, which are 64 MB each, and for its database twice. */
+const DISK = '500m';
+/** Bytes that the database of a member may have: one fault fills it. */
+const QUOTA = 32 * 2 ** 20;
 /** Elections are shorter than etcd's default: all is on one machine. */
 const FLAGS = ['--log-level=warn', '--logger=zap', '--heartbeat-interval=50', '--election-timeout=500'];
 
@@ -34,7 +36,7 @@ export class Etcd {
           ...['etcd', `--name=${host.name}`, `--data-dir=${path.join(host.disk, 'data')}`],
           ...[`--listen-client-urls=${clientUrl(host)}`, `--advertise-client-urls=${clientUrl(host)}`],
           ...[`--listen-peer-urls=${peerUrl(host)}`, `--initial-advertise-peer-urls=${peerUrl(host)}`],
-          ...[`--initial-cluster=${cluster}`, ...FLAGS],
+          ...[`--initial-cluster=${cluster}`, `--quota-backend-bytes=${QUOTA}`, ...FLAGS],
         ];
         return new Daemon(host, host.name, argv, path.join(logs, `${host.name}.log`));
       }),
@@ -64,6 +66,26 @@ export class Etcd {
       const leading = states.find(({ Status }) => Status.leader === Status.header.member_id);
       return this.members.find(({ host }) => clientUrl(host) === leading?.Endpoint);
     });
+  }
+
+  /** Fills the database to its quota, until the returned function is called. Etcd refuses all writes then. */
+  async fillDatabase(): Promise<() => Promise<void>> {
+    const big = 'x'.repeat(100_000);
+    const put = (number: number) =>
+      this.ctl('put', `/other/${number}`, big).then(
+        () => true,
+        () => false,
+      );
+    for (let number = 1; number < (2 * QUOTA) / big.length && (await put(number)); number++) {
+      // Until etcd refuses one.
+    }
+    return async () => {
+      const answer = await this.ctl('del', '--prefix', '/other/', '--write-out=json');
+      const { revision } = JSON.parse(answer).header as { revision: number };
+      await this.ctl('compact', '--physical', String(Math.max(1, revision - 500))).catch(() => undefined);
+      await this.ctl('defrag');
+      await this.ctl('alarm', 'disarm');
+    };
   }
 
   async end(): Promise<void> {
