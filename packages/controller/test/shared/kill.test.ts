@@ -151,8 +151,17 @@ async function assertAllThere(
   all: Acknowledged,
   sentEvents: number,
 ): Promise<void> {
-  const { items } = (await bench.get('/api/v1/policies?limit=1000')).body as { items: { name: string }[] };
-  const names = new Set(items.map(({ name }) => name));
+  const names = new Set<string>();
+  for (let next = ''; ; ) {
+    const { body } = await bench.get(`/api/v1/policies?limit=1000${next}`);
+    for (const { name } of body.items as { name: string }[]) {
+      names.add(name);
+    }
+    if (!body.continue) {
+      break;
+    }
+    next = `&continue=${encodeURIComponent(body.continue)}`;
+  }
   const lines = auditOf(bench.data);
   assert.deepEqual(
     lines.map(({ seq }) => seq),
