@@ -17,6 +17,7 @@ function connected() {
     live: new LiveNodes(Date.now),
     view: { get: (folder: string) => (folder === 'nodes' ? { value: {} } : undefined), all: () => new Map() },
     planning: {
+      planned: undefined as Planned | undefined,
       onPlanned: (listener: typeof planned) => Object.assign(services, { planned: listener }),
       request: nothing,
       requestAfterGrace: nothing,
@@ -45,8 +46,11 @@ function connected() {
     sessions.close();
     socket.emit('close');
   };
-  const plan = (revision: number) =>
-    planned({ programs: new Map([['node-1', emptyProgram('node-1', revision)]]) } as unknown as Planned);
+  const plan = (revision: number) => {
+    const result = { programs: new Map([['node-1', emptyProgram('node-1', revision)]]) } as unknown as Planned;
+    services.planning.planned = result;
+    planned(result);
+  };
   const revisions = () =>
     sent.flatMap((text) => (JSON.parse(text) as { program?: { revision: number } }).program?.revision ?? []);
   return { say, plan, revisions, close };
