@@ -10,7 +10,7 @@ import { FILLING_KEY } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
-import { clearShared, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
+import { emptyForFiles, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
 
 interface Arguments extends StoreOptions {
   data: string;
@@ -64,7 +64,8 @@ async function copy({ to, overwrite = false, ...options }: Arguments & { to: 'et
     const found = await contentsOf(source);
     await using(await openStore(target!), async (store) => {
       await requireUnshared(store, overwrite);
-      const meanwhile = () => (to === 'etcd' ? clearShared(store) : writeSharedFiles(data, source));
+      const meanwhile = () =>
+        to === 'etcd' ? emptyForFiles(store, data, new DataWriter(data)) : writeSharedFiles(data, source);
       await fill(store, found, { overwrite, meanwhile });
     });
     return found;
@@ -113,7 +114,7 @@ async function restore(file: string, { overwrite = false, ...options }: Argument
     }
     await requireUnshared(store, overwrite);
     const meanwhile = async () => {
-      await clearShared(store);
+      await emptyForFiles(store, data, files);
       await writeFiles(file, files);
     };
     await fill(store, contents, { overwrite, meanwhile });

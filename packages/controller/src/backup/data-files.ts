@@ -131,6 +131,13 @@ export class DataWriter {
     await this.#current!.handle.appendFile(Buffer.from(content, 'base64'));
   }
 
+  /** Writes a whole file in the place of the one that is there. */
+  async replace(name: string, text: string): Promise<void> {
+    rmSync(path.join(this.#data, name), { force: true });
+    await this.write(name, Buffer.from(text).toString('base64'));
+    await this.close();
+  }
+
   /** Ends the last file. */
   async close(): Promise<void> {
     await this.#current?.handle.sync();

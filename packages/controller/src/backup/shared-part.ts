@@ -1,9 +1,13 @@
 /** What controllers share, for copies and backups of a store. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import path from 'node:path';
 import { hashOfLine, parseChainLine } from '@mirrorplane/contract/audit-chain';
 import { AUDIT_LOG, isBeginning } from '../shared/audit-local.ts';
-import type { ClusterKey } from '../shared/cluster-key.ts';
-import { readMark, requireKey } from '../shared/mark.ts';
-import { removeAll } from '../shared/move.ts';
+import { ClusterKey } from '../shared/cluster-key.ts';
+import { type Mark, readMark, requireKey } from '../shared/mark.ts';
+import { emptyFor } from '../shared/move.ts';
+import { MOVING_FILE } from '../shared/moving.ts';
 import { readPieces } from '../shared/pieces.ts';
 import { writeData } from '../shared/shared.ts';
 import { eventsText } from '../shared/shared-events.ts';
@@ -12,7 +16,7 @@ import { SharedWriter } from '../shared/writer.ts';
 import { FILLING_KEY } from '../store/records.ts';
 import type { SharedSpace, Store } from '../store/store.ts';
 import type { BackupLine } from './backup-file.ts';
-import type { OpenFile, SharedPart } from './data-files.ts';
+import type { DataWriter, OpenFile, SharedPart } from './data-files.ts';
 
 /** Files that the store has as they are. */
 const SAME = /^(ca|next-ca)[.](key|crt)$|^former-ca[.]crt$|^[a-z]+-token$/;
@@ -21,11 +25,21 @@ const AUDIT = 'audit.log';
 /** Bytes of a file in one line. */
 const PIECE = 768 * 1024;
 
-/** Removes what controllers share: the next start moves the files of its data directory there. */
-export async function clearShared({ shared }: Pick<Store, 'shared'>): Promise<void> {
-  if (shared) {
-    await removeAll(new SharedWriter(shared));
+/**
+ * Removes what controllers share, and says that the files of this data directory take its place: the
+ * next start here moves them there, and no other controller begins before.
+ */
+export async function emptyForFiles({ shared }: Pick<Store, 'shared'>, data: string, files: DataWriter): Promise<void> {
+  if (shared === undefined) {
+    return;
   }
+  if (ClusterKey.read(data) === undefined) {
+    await files.replace('cluster.key', ClusterKey.newText());
+  }
+  const id = randomUUID();
+  await files.replace(MOVING_FILE, `${id}\n`);
+  const mark: Mark = { state: 'moving', id, host: hostname(), data: path.resolve(data) };
+  await emptyFor(mark, new SharedWriter(shared), ClusterKey.read(data)!);
 }
 
 /** @throws Error with a remedy if controllers share something, and it may not be overwritten */

@@ -55,9 +55,13 @@ export class ClusterKey {
 
   /** Makes the key, readable by its owner only. */
   static make(data: string): ClusterKey {
-    const secret = randomBytes(KEY_BYTES);
-    replaceFileSync(clusterKeyFile(data), `${secret.toString('base64')}\n`);
-    return new ClusterKey(secret);
+    replaceFileSync(clusterKeyFile(data), ClusterKey.newText());
+    return ClusterKey.read(data)!;
+  }
+
+  /** What the file of a new key has. */
+  static newText(): string {
+    return `${randomBytes(KEY_BYTES).toString('base64')}\n`;
   }
 
   /**

@@ -12,7 +12,8 @@ import type { SharedSpace, Store, StoreEvent, Watch } from '../store/store.ts';
 import { AUDIT_LOG, LocalAudit } from './audit-local.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import { writeLocalFiles } from './local-files.ts';
-import { readMark, requireKey } from './mark.ts';
+import { MARK_KEY, parseMark, readMark, requireKey, type StoredMark } from './mark.ts';
+import { isMovedFrom, movedElsewhere } from './moving.ts';
 import { openPiece, type Piece, parsePieceKey, readPieces } from './pieces.ts';
 import { said } from './said.ts';
 import { EVENTS_LOG, eventsText, writeEvents } from './shared-events.ts';
@@ -52,22 +53,49 @@ export interface Follower {
  * missing or another one, or a value was changed. Nothing was overwritten then
  */
 export async function followShared({ data, store, log }: FollowOptions): Promise<Follower> {
-  const space = store.shared;
-  const mark = space && (await readMark(space));
-  if (space === undefined || mark?.state !== 'shared') {
-    throw new NotSharedError('no controller has led with this etcd yet: it has nothing that controllers share');
+  if (store.shared === undefined) {
+    throw new NotSharedError(NOTHING);
   }
-  const following = new Following(data, space, requireKey(data, mark), log);
+  const following = new Following(data, store.shared, log);
   await following.begin();
   return following;
+}
+
+const NOTHING = 'no controller has led with this etcd yet: it has nothing that controllers share';
+
+/**
+ * The key, if controllers share their files.
+ * @throws NotSharedError if they do not, and this one may be the first; Error with a remedy
+ */
+function requireShared(data: string, mark: StoredMark | undefined): ClusterKey {
+  if (mark?.state === 'shared') {
+    return requireKey(data, mark);
+  }
+  if (mark === undefined || isMovedFrom(data, mark)) {
+    throw new NotSharedError(NOTHING);
+  }
+  throw movedElsewhere(mark);
+}
+
+/**
+ * What etcd has may have been removed, by a restore or by someone else. Then the copies here may be
+ * the last ones.
+ */
+function requireAuthority(files: ReadonlyMap<string, string>): void {
+  if (!(files.has('ca.key') && files.has('ca.crt'))) {
+    throw new Error(
+      'the store in etcd has no authority any more, so the files here stay as they are: who has removed /mirrorplane/shared/files/ca.key? If this was no restore, start the leading controller again with its data directory: it moves its files to etcd again',
+    );
+  }
 }
 
 class Following implements Follower {
   readonly #data: string;
   readonly #space: SharedSpace;
-  readonly #key: ClusterKey;
   readonly #log: Logger;
   readonly #serial = new Serial();
+  /** Set by `begin`: a restore may have put another one in its place. */
+  #key!: ClusterKey;
   #files = new Map<string, string>();
   #audit: LocalAudit | undefined;
   #lastEvent = 0;
@@ -76,10 +104,9 @@ class Following implements Follower {
   #isClosed = false;
   problem: string | undefined;
 
-  constructor(data: string, space: SharedSpace, key: ClusterKey, log: Logger) {
+  constructor(data: string, space: SharedSpace, log: Logger) {
     this.#data = data;
     this.#space = space;
-    this.#key = key;
     this.#log = log;
   }
 
@@ -90,10 +117,12 @@ class Following implements Follower {
   /** Takes all that is there, and follows from there on. */
   async begin(): Promise<void> {
     const revision = await this.#space.revision();
+    this.#key = requireShared(this.#data, await readMark(this.#space, { revision }));
     this.#files = new Map();
     for (const { key, value } of await allEntries(this.#space, FILES_PREFIX, { revision })) {
       this.#takeFile(key, value);
     }
+    requireAuthority(this.#files);
     const text = await eventsText(this.#space, this.#key, this.#files.get(EVENTS_TOLD), revision);
     await this.#audit?.close();
     this.#audit = undefined;
@@ -133,11 +162,14 @@ class Following implements Follower {
         if (key.startsWith(FILES_PREFIX)) {
           this.#takeFile(key, event.type === 'put' ? (event.entry.value as Buffer) : undefined);
           isOther ||= !key.startsWith(FILES_PREFIX + COUNTERS_PREFIX);
+        } else if (key === MARK_KEY) {
+          requireShared(this.#data, event.type === 'put' ? parseMark(event.entry.value as Buffer) : undefined);
         } else if (event.type === 'put') {
           await this.#takePiece(key, event.entry.value as Buffer);
         }
       }
       if (isOther) {
+        requireAuthority(this.#files);
         writeLocalFiles(this.#data, this.#files);
       }
     } catch (error) {

@@ -3,16 +3,18 @@
  * key its values are sealed.
  */
 import { allEntries } from '../store/shared-space.ts';
-import type { SharedOperation, SharedSpace } from '../store/store.ts';
+import type { SharedOperation, SharedRange, SharedSpace } from '../store/store.ts';
 import { ClusterKey, clusterKeyFile } from './cluster-key.ts';
 
-const MARK_KEY = 'about';
+export const MARK_KEY = 'about';
 /** Sealed, so that a key is known to be the right one. */
 const CHECKED = 'mirrorplane';
 
 export interface Mark {
-  /** `moving`: files of an earlier installation are on their way. `shared`: all are there. */
+  /** `moving`: files of one data directory are on their way, or are to be. `shared`: all are there. */
   state: 'moving' | 'shared';
+  /** Of `moving`: which data directory that is (`isMovedFrom`). */
+  id?: string;
   /** Host and data directory of the controller that began. It has the key. */
   host: string;
   data: string;
@@ -20,19 +22,25 @@ export interface Mark {
   moved?: string;
 }
 
-interface Stored extends Mark {
+/** As it is in the store. */
+export interface StoredMark extends Mark {
   check: string;
 }
 
 /** Undefined: nothing is shared yet. */
-export async function readMark(space: SharedSpace): Promise<Stored | undefined> {
-  const found = (await allEntries(space, MARK_KEY)).find(({ key }) => key === MARK_KEY);
-  return found && (JSON.parse(found.value.toString()) as Stored);
+export async function readMark(space: SharedSpace, range: SharedRange = {}): Promise<StoredMark | undefined> {
+  const found = (await allEntries(space, MARK_KEY, range)).find(({ key }) => key === MARK_KEY);
+  return found && parseMark(found.value);
+}
+
+/** Reads what `markOperation` has written. */
+export function parseMark(value: Buffer): StoredMark {
+  return JSON.parse(value.toString()) as StoredMark;
 }
 
 /** The operation that writes it. */
 export function markOperation(key: ClusterKey, mark: Mark): SharedOperation {
-  const stored: Stored = { ...mark, check: key.seal(MARK_KEY, CHECKED).toString('base64') };
+  const stored: StoredMark = { ...mark, check: key.seal(MARK_KEY, CHECKED).toString('base64') };
   return { type: 'put', key: MARK_KEY, value: Buffer.from(JSON.stringify(stored)) };
 }
 
@@ -40,7 +48,7 @@ export function markOperation(key: ClusterKey, mark: Mark): SharedOperation {
  * The key of this controller for what is shared.
  * @throws Error that says what to copy from where, if there is none, or another one
  */
-export function requireKey(data: string, { host, data: where, check }: Stored): ClusterKey {
+export function requireKey(data: string, { host, data: where, check }: StoredMark): ClusterKey {
   const file = clusterKeyFile(data);
   const remedy = `copy ${clusterKeyFile(where)} of the host ${host}, or of any other controller of this cluster, to ${file} (mode 0600), and start again. Nothing was changed`;
   const key = ClusterKey.read(data);

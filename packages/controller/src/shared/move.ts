@@ -9,7 +9,7 @@ import type { SharedOperation } from '../store/store.ts';
 import { AUDIT_LOG } from './audit-local.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import { readLocalFiles } from './local-files.ts';
-import { type Mark, markOperation } from './mark.ts';
+import { MARK_KEY, type Mark, markOperation } from './mark.ts';
 import { EVENTS_LOG, readLocalEvents } from './shared-events.ts';
 import { EVENTS_TOLD, SharedFiles } from './shared-files.ts';
 import { type Numbered, SharedLog } from './shared-log.ts';
@@ -30,8 +30,7 @@ interface Parts {
 
 /** An interrupted call is repeated by the next start. @returns what the store says when all is there */
 export async function moveToStore({ data, writer, key, mark }: Parts): Promise<Mark> {
-  await removeAll(writer);
-  await writer.write([markOperation(key, mark)]);
+  await emptyFor(mark, writer, key);
   const files = await SharedFiles.open(writer, key, []);
   const { events, told } = await readLocalEvents(data);
   const local = { ...readLocalFiles(data), [EVENTS_TOLD]: told };
@@ -41,15 +40,17 @@ export async function moveToStore({ data, writer, key, mark }: Parts): Promise<M
   const auditLog = await SharedLog.open(writer, key, AUDIT_LOG);
   await appendAll(auditLog, localLines(data));
   const moved = `files of ${data} moved to etcd, sealed with cluster.key: ${Object.keys(local).length} files, ${events.length} events, the audit log from line ${auditLog.after + 1} to line ${auditLog.last}`;
-  const shared: Mark = { ...mark, state: 'shared', moved };
+  const { id: _, ...place } = mark;
+  const shared: Mark = { ...place, state: 'shared', moved };
   await writer.write([markOperation(key, shared)]);
   return shared;
 }
 
-/** Removes all that is shared. */
-export async function removeAll(writer: SharedWriter): Promise<void> {
+/** Says which files are to come, and then removes all that is shared: there is no moment without a mark. */
+export async function emptyFor(mark: Mark, writer: SharedWriter, key: ClusterKey): Promise<void> {
+  await writer.write([markOperation(key, mark)]);
   const found = await allEntries(writer.space, '', { keysOnly: true });
-  const keys = found.map(({ key }) => key).filter((key) => key !== WRITES_KEY);
+  const keys = found.map(({ key }) => key).filter((key) => key !== WRITES_KEY && key !== MARK_KEY);
   const ops = keys.map((key): SharedOperation => ({ type: 'delete', key }));
   for (let at = 0; at < ops.length; at += 1000) {
     await writer.write(ops.slice(at, at + 1000));

@@ -2,6 +2,7 @@
  * What a controller with etcd knows beside the records of the store, kept in etcd too: so a
  * controller that takes over has all of it. The files of the data directory are copies.
  */
+import { existsSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Logger } from '@mirrorplane/daemon';
@@ -15,6 +16,7 @@ import { ClusterKey } from './cluster-key.ts';
 import { hasAuthority, readLocalFiles, writeLocalFiles } from './local-files.ts';
 import { type Mark, markOperation, readMark, requireKey } from './mark.ts';
 import { moveToStore } from './move.ts';
+import { beginMoving, endMoving, isMovedFrom, movedElsewhere } from './moving.ts';
 import { readPieces } from './pieces.ts';
 import { said } from './said.ts';
 import { EVENTS_LOG, eventCopy, eventsText, writeEvents } from './shared-events.ts';
@@ -73,6 +75,7 @@ export class Shared {
    * @param tell told what an operator has to know
    */
   async begin(audit: Pick<AuditLog, 'append'>, tell: (message: string) => void): Promise<void> {
+    rmSync(newAuthorityFile(this.#data), { force: true });
     const { moved, ...mark } = this.#mark;
     if (moved !== undefined) {
       const what = { action: 'create', resource: 'store/shared', outcome: 'done', detail: moved } as const;
@@ -119,21 +122,21 @@ export async function openShared({ data, store, log }: Parts): Promise<Shared | 
     key = requireKey(data, found);
     mark = found;
   } else if (found !== undefined || hasAuthority(data)) {
-    key = found ? requireKey(data, found) : (ClusterKey.read(data) ?? ClusterKey.make(data));
-    if (!hasAuthority(data)) {
-      throw new Error(
-        `the controller with the data directory ${found!.data} on the host ${found!.host} was interrupted when it moved its files to etcd: start that one first`,
-      );
+    if (found !== undefined && !isMovedFrom(data, found)) {
+      throw movedElsewhere(found);
     }
+    key = found ? requireKey(data, found) : (ClusterKey.read(data) ?? ClusterKey.make(data));
     mark = await moveToStore({
       data,
       writer,
       key,
-      mark: { state: 'moving', host: hostname(), data: path.resolve(data) },
+      mark: { state: 'moving', id: found?.id ?? beginMoving(data), host: hostname(), data: path.resolve(data) },
     });
+    endMoving(data);
     log.info({ data }, 'files of the controller moved to etcd');
   } else {
-    key = ClusterKey.read(data) ?? (await newKey(data, store));
+    await requireNew(data, store);
+    key = ClusterKey.read(data) ?? ClusterKey.make(data);
     mark = { state: 'shared', host: hostname(), data: path.resolve(data) };
     first = mark;
   }
@@ -169,13 +172,15 @@ export async function writeData(
   return done;
 }
 
-/** @throws Error if others have used the store, and their authority is nowhere */
-async function newKey(data: string, store: Parts['store']): Promise<ClusterKey> {
+/** The operator makes this file to say that a lost authority is given up. */
+const newAuthorityFile = (data: string) => path.join(data, 'new-authority');
+
+/** @throws Error if others have used the store, and their authority is neither there nor here */
+async function requireNew(data: string, store: Parts['store']): Promise<void> {
   const { entries } = await store.range('certificates/');
-  if (entries.length > 0) {
+  if (entries.length > 0 && !existsSync(newAuthorityFile(data))) {
     throw new Error(
-      `the store in etcd has nodes, and ${data} has no authority that has signed their certificates: start the controller once with the data directory that has ca.key, which moves it to etcd, or restore a backup. If it is lost for good, make ${data}/cluster.key with "head -c 32 /dev/urandom | base64" (mode 0600): then a new authority is made, and all nodes have to be enrolled again`,
+      `the store in etcd has nodes, and ${data} has no authority that has signed their certificates: start the controller once with the data directory that has ca.key, which moves it to etcd, or restore a backup. If it is lost for good, make the empty file ${newAuthorityFile(data)} and start again: then a new authority is made, and all nodes have to be enrolled again. Nothing was changed`,
     );
   }
-  return ClusterKey.make(data);
 }

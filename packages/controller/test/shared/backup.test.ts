@@ -1,10 +1,13 @@
 /** Copies and backups of a store whose controllers share their files. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import test from 'node:test';
+import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
+import { createLog } from '@mirrorplane/daemon';
 import { storeCommands } from '../../src/backup/commands.ts';
+import { followShared } from '../../src/shared/follow.ts';
+import { openEtcdStore } from '../../src/store/etcd.ts';
 import { verdictOf } from '../audit-log.ts';
 import { type Bench, temporaryFolder } from '../harness.ts';
 import { startEtcd } from '../store/etcd-members.ts';
@@ -15,6 +18,7 @@ async function run(...words: string[]): Promise<void> {
   await storeCommands(() => undefined).parseAsync(words, { from: 'user' });
 }
 
+const log = createLog('controller', 'silent');
 const read = (data: string, name: string) => readFileSync(path.join(data, name), 'utf8');
 const matched = async (bench: Bench) => (await bench.get('/api/v1/policies/one/status')).body.totals.matched.packets;
 
@@ -34,6 +38,18 @@ async function count(bench: Bench): Promise<void> {
   const none = { deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
   agent.send({ type: 'counters', report: { epoch: 'e', captures: [...captures], ...none } });
   await until('it is counted', async () => (await matched(bench)) === 10);
+}
+
+/** A controller with etcd, and a backup of it. It does not run any more. */
+async function backedUp(t: TestContext, start: ReturnType<typeof useControllers>) {
+  const { endpoints } = await startEtcd(t, 1);
+  const a = newData(t);
+  const one = await start(a, { etcd: { endpoints } });
+  await one.cluster('node-1');
+  const file = path.join(temporaryFolder(t), 'backup');
+  await run('backup', file, '--data', a, '--etcd', endpoints.join());
+  await one.stop();
+  return { a, file };
 }
 
 test('by the key alone, a backup is made and a store is copied to the file: authority, logs and totals are in both', async (t) => {
@@ -67,13 +83,9 @@ test('by the key alone, a backup is made and a store is copied to the file: auth
 
 test('after a restore to etcd, the first start shares the restored files, and not those of before', async (t) => {
   const start = useControllers(t);
-  const [first, second] = [await startEtcd(t, 1), await startEtcd(t, 1)];
-  const [a, b] = [newData(t), newData(t)];
-  const one = await start(a, { etcd: { endpoints: first.endpoints } });
-  await one.cluster('node-1');
-  const file = path.join(temporaryFolder(t), 'backup');
-  await run('backup', file, '--data', a, '--etcd', first.endpoints.join());
-  await one.stop();
+  const { a, file } = await backedUp(t, start);
+  const second = await startEtcd(t, 1);
+  const b = newData(t);
   await (await start(b, { etcd: { endpoints: second.endpoints } })).stop();
   const restore = ['restore', file, '--data', b, '--etcd', second.endpoints.join()];
   await assert.rejects(run(...restore), /say --overwrite/);
@@ -88,4 +100,64 @@ test('after a restore to etcd, the first start shares the restored files, and no
   assert.equal(read(c, 'ca.key'), read(a, 'ca.key'));
   assert.equal(verdictOf(c).fault, undefined);
   await next.stop();
+});
+
+test('after a restore to etcd, no controller but that of the restored directory begins, and none makes an authority', async (t) => {
+  const start = useControllers(t);
+  const { a, file } = await backedUp(t, start);
+  const second = await startEtcd(t, 1);
+  const b = newData(t);
+  const etcd = { endpoints: second.endpoints };
+  await (await start(b, { etcd })).stop();
+  const [copies, keyAlone, empty, restored] = [newData(t, b), newData(t, b), newData(t), newData(t)];
+  await (await start(copies, { etcd })).stop();
+  const before = read(copies, 'ca.key');
+  assert.equal(before, read(b, 'ca.key'));
+
+  await run('restore', file, '--data', restored, '--etcd', etcd.endpoints.join(), '--overwrite');
+  const stored = () => second.ctl('get', '/mirrorplane/shared/', '--prefix');
+  const mark = await stored();
+  const store = await openEtcdStore({ endpoints: etcd.endpoints, readOnly: true });
+  t.after(() => store.close());
+  for (const data of [copies, keyAlone, empty]) {
+    const files = readdirSync(data);
+    await assert.rejects(
+      start(data, { etcd }),
+      new RegExp(`data directory ${restored} on the host .*start that one first`),
+    );
+    await assert.rejects(followShared({ data, store, log }), /start that one first/);
+    assert.deepEqual(readdirSync(data), files);
+  }
+  assert.equal(read(copies, 'ca.key'), before);
+  assert.equal(await stored(), mark);
+  assert.ok(!existsSync(path.join(keyAlone, 'ca.key')));
+
+  const next = await start(restored, { etcd });
+  assert.equal(read(restored, 'ca.key'), read(a, 'ca.key'));
+  assert.deepEqual(
+    readdirSync(restored).filter((name) => name.startsWith('moving')),
+    [],
+  );
+  await next.stop();
+  copyFileSync(path.join(restored, 'cluster.key'), path.join(copies, 'cluster.key'));
+  await (await start(copies, { etcd })).stop();
+  assert.equal(read(copies, 'ca.key'), read(a, 'ca.key'));
+});
+
+test('after a copy to etcd, another controller with files of its own does not begin', async (t) => {
+  const start = useControllers(t);
+  const { endpoints } = await startEtcd(t, 1);
+  const [a, b] = [newData(t), newData(t)];
+  for (const data of [a, b]) {
+    const alone = await start(data);
+    await alone.cluster('node-1');
+    await alone.stop();
+  }
+  await run('copy', '--to', 'etcd', '--data', a, '--etcd', endpoints.join());
+  const before = read(b, 'ca.key');
+  await assert.rejects(start(b, { etcd: { endpoints } }), /start that one first/);
+  assert.equal(read(b, 'ca.key'), before);
+  const key = read(a, 'ca.key');
+  await (await start(a, { etcd: { endpoints } })).stop();
+  assert.equal(read(a, 'ca.key'), key);
 });

@@ -12,10 +12,14 @@ import { Authority } from '../../src/auth/authority.ts';
 import { auditBegins, LocalAudit } from '../../src/shared/audit-local.ts';
 import { ClusterKey } from '../../src/shared/cluster-key.ts';
 import { type Follower, followShared, NotSharedError } from '../../src/shared/follow.ts';
+import { type Mark, markOperation } from '../../src/shared/mark.ts';
 import { readPieces } from '../../src/shared/pieces.ts';
+import { SharedFiles } from '../../src/shared/shared-files.ts';
 import { SharedLog } from '../../src/shared/shared-log.ts';
 import { SharedWriter } from '../../src/shared/writer.ts';
 import { openEtcdStore } from '../../src/store/etcd.ts';
+import { WRITES_KEY } from '../../src/store/shared-space.ts';
+import type { SharedOperation } from '../../src/store/store.ts';
 import { filesOf, TestHeads, verdictOf } from '../audit-log.ts';
 import { temporaryFolder } from '../harness.ts';
 import { startEtcd } from '../store/etcd-members.ts';
@@ -26,6 +30,9 @@ const log = createLog('controller', 'silent');
 const read = (data: string, name: string) => readFileSync(path.join(data, name), 'utf8');
 const same = (a: string, b: string, ...names: string[]) =>
   names.every((name) => existsSync(path.join(b, name)) && read(a, name) === read(b, name));
+
+const isText = (data: string, name: string, text: string) =>
+  existsSync(path.join(data, name)) && read(data, name) === text;
 
 /** Followers of an etcd, which end before it does. */
 async function useFollowers(t: TestContext, endpoints: readonly string[]) {
@@ -207,4 +214,47 @@ test('while the disk refuses, a line that etcd has is acknowledged, later ones a
   const { local } = await LocalAudit.open(b, (after) => readPieces(space, key, 'audit', { after }));
   await local.close();
   assert.ok(same(a, b, 'audit.log'));
+});
+
+test('a follower keeps its copies where etcd has lost the authority, and follows again when it is back', async (t) => {
+  const space = new MemorySpace();
+  const data = temporaryFolder(t);
+  const key = ClusterKey.make(data);
+  const writer = new SharedWriter(space);
+  const mark: Mark = { state: 'shared', host: 'ctl-1', data: '/a' };
+  const contents = { 'ca.key': 'key', 'ca.crt': 'certificate', 'admin-token': 'token' };
+  const files = await SharedFiles.open(writer, key, [markOperation(key, mark)]);
+  await files.write(contents);
+  const follower = await followShared({ data, store: { shared: space }, log });
+  t.after(() => follower.close());
+  const has = () => Object.entries(contents).every(([name, text]) => isText(data, name, text));
+  assert.ok(has());
+  await files.write({ 'admin-token': undefined });
+  await until('a token that ended is gone', () => !existsSync(path.join(data, 'admin-token')));
+  await files.write({ 'admin-token': 'token' });
+  await until('it is back', has);
+
+  const gone = async (what: string, reason: RegExp, ops: readonly SharedOperation[]) => {
+    const kept = [...space.keys.values()];
+    await writer.write(ops);
+    await until(`${what}: it says so`, () => reason.test(follower.problem ?? ''));
+    assert.ok(has(), what);
+    await writer.write(kept.map(({ key, value }): SharedOperation => ({ type: 'put', key, value })));
+    await until(`${what}: it follows again`, () => follower.problem === undefined, { limitMs: 5000 });
+    assert.ok(has(), what);
+  };
+  const all = () => [...space.keys.keys()].filter((name) => name !== WRITES_KEY);
+  const remove = (...keys: string[]) => keys.map((name): SharedOperation => ({ type: 'delete', key: name }));
+  await gone('all', /nothing that controllers share/, remove(...all()));
+  await gone('the files', /no authority any more/, remove(...all().filter((name) => name.startsWith('files/'))));
+  await gone('the key', /no authority any more/, remove('files/ca.key', 'files/admin-token'));
+  const moving: Mark = { state: 'moving', id: 'x', host: 'ctl-2', data: '/b' };
+  const restore = [markOperation(key, moving), ...remove(...all().filter((name) => name.startsWith('files/')))];
+  await gone('a restore', /data directory [/]b on the host ctl-2 .*start that one first/, restore);
+
+  // What is there when it begins counts as well.
+  await follower.close();
+  await writer.write(remove('files/ca.key'));
+  await assert.rejects(followShared({ data, store: { shared: space }, log }), /no authority any more/);
+  assert.ok(has());
 });

@@ -143,6 +143,30 @@ test('the first start with etcd moves the files of an installation there, once, 
   await other.stop();
 });
 
+test('where etcd has nodes and no authority, the key of the cluster alone makes none, unless the operator says so', async (t) => {
+  const start = useControllers(t);
+  const { endpoints, ctl } = await startEtcd(t, 1);
+  const etcd = { endpoints };
+  const a = newData(t);
+  const before = await start(a, { etcd });
+  await before.agents('node-1');
+  await before.stop();
+  await ctl('del', '/mirrorplane/shared/', '--prefix');
+  for (const data of [newData(t, a), newData(t)]) {
+    const files = readdirSync(data);
+    await assert.rejects(
+      start(data, { etcd }),
+      /has no authority that has signed.*make the empty file .*new-authority/,
+    );
+    assert.deepEqual(readdirSync(data), files);
+  }
+  assert.equal(await ctl('get', '/mirrorplane/shared/', '--prefix'), '');
+  const b = newData(t);
+  writeFileSync(path.join(b, 'new-authority'), '');
+  await (await start(b, { etcd })).stop();
+  assert.ok(existsSync(path.join(b, 'ca.key')) && !existsSync(path.join(b, 'new-authority')));
+});
+
 test('lines of the audit log that never reached etcd are set aside, and the log goes on by that in etcd', async (t) => {
   const start = useControllers(t);
   const { endpoints } = await startEtcd(t, 1);
