@@ -3,7 +3,6 @@
  * whether this one could lead.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { atMost } from '@mirrorplane/base';
 import type { Logger } from '@mirrorplane/daemon';
 import { type Follower, followShared, NotSharedError } from './shared/follow.ts';
 import { type EtcdStoreOptions, openEtcdStore } from './store/etcd.ts';
@@ -11,8 +10,6 @@ import { type Store, StoreUnavailableError } from './store/store.ts';
 
 /** Milliseconds before another try. */
 const AGAIN_MS = 1000;
-/** Milliseconds that its end may take. */
-const CLOSE_MS = 1000;
 
 interface Parts {
   data: string;
@@ -53,10 +50,13 @@ export class FollowedFiles {
   /** The data directory can be used by a leader then. */
   async close(): Promise<void> {
     this.#closed = true;
-    // Etcd may not answer: nobody waits for that.
-    await atMost(this.#running ?? Promise.resolve(), CLOSE_MS);
+    // Etcd may not answer: what reads ends at once. What writes to the data directory is waited for.
+    // While the store is being opened, nothing does.
+    if (this.#store !== undefined) {
+      await this.#store.close();
+      await this.#running;
+    }
     await this.#follower?.close();
-    await this.#store?.close();
   }
 
   async #follow(): Promise<void> {

@@ -46,7 +46,7 @@ export interface SessionsOptions {
   /** Who has a share of the sessions: the user, also of a token. Undefined: not valid. */
   holderOf: (owner: Owner) => string | undefined;
   log: Logger;
-  /** Keeps them for other controllers. */
+  /** Keeps them for other controllers, before they are on the disk. @throws what the store throws */
   copy?: ((sessions: readonly Session[]) => Promise<void>) | undefined;
 }
 
@@ -72,6 +72,7 @@ export class Sessions {
 
   /**
    * Begins a session. Resolves with the secret for the cookie when the session is on the disk.
+   * @throws what the store throws: there is no session then
    */
   async begin(owner: Owner): Promise<{ secret: string; session: Session }> {
     this.#sweep();
@@ -83,7 +84,12 @@ export class Sessions {
       this.#end(idle);
     }
     this.#sessions.set(session.id, session);
-    await this.#saving.request();
+    try {
+      await this.#saving.request();
+    } catch (error) {
+      this.#end(session.id);
+      throw error;
+    }
     return { secret, session };
   }
 
@@ -101,14 +107,17 @@ export class Sessions {
     return session;
   }
 
-  /** Ends sessions whose owner is not valid any more. Resolves when the disk knows. */
+  /**
+   * Ends sessions whose owner is not valid any more. Resolves when the disk knows, or cannot know:
+   * no controller takes them for valid.
+   */
   async endInvalid(): Promise<void> {
     const over = [...this.#sessions.values()].filter(({ owner }) => !this.#options.isValid(owner));
     for (const { id } of over) {
       this.#end(id);
     }
     if (over.length > 0) {
-      await this.#saving.request();
+      await this.#saveLater();
     }
   }
 
@@ -121,10 +130,21 @@ export class Sessions {
     }
   }
 
-  /** Signs out. Resolves when the disk knows. */
+  /**
+   * Signs out. Resolves when the disk knows.
+   * @throws what the store throws: the session goes on then, because another controller may have it
+   */
   async end({ id }: Session): Promise<void> {
+    const session = this.#sessions.get(id);
     this.#end(id);
-    await this.#saving.request();
+    try {
+      await this.#saving.request();
+    } catch (error) {
+      if (session) {
+        this.#sessions.set(id, session);
+      }
+      throw error;
+    }
   }
 
   /**
@@ -146,9 +166,9 @@ export class Sessions {
   async close(): Promise<void> {
     clearInterval(this.#sweeping);
     if (this.#changed) {
-      await this.#saving.request();
+      await this.#saveLater();
     }
-    await this.#saving.close();
+    await this.#saving.close().catch(() => undefined);
   }
 
   #givesWay(asker: Owner): string | undefined {
@@ -184,20 +204,31 @@ export class Sessions {
       }
     }
     if (this.#changed) {
-      void this.#saving.request();
+      void this.#saveLater();
     }
   }
 
+  /** Saves where nobody has to know whether it was done: the next look tries again. */
+  #saveLater(): Promise<void> {
+    return this.#saving.request().catch(() => undefined);
+  }
+
+  /** @throws what the store throws. A disk that refuses costs a sign-in after a restart, and is logged */
   async #save(): Promise<void> {
     this.#changed = false;
     const sessions = [...this.#sessions.values()];
     try {
-      await replaceFile(this.#options.file, JSON.stringify(sessions));
       await this.#options.copy?.(sessions);
     } catch (error) {
-      this.#changed = true;
-      this.#options.log.warn({ err: error }, 'sessions not saved');
+      this.#notSaved(error);
+      throw error;
     }
+    await replaceFile(this.#options.file, JSON.stringify(sessions)).catch((error) => this.#notSaved(error));
+  }
+
+  #notSaved(error: unknown): void {
+    this.#changed = true;
+    this.#options.log.warn({ err: error }, 'sessions not saved');
   }
 }
 

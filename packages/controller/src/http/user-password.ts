@@ -90,8 +90,8 @@ export const userPasswordRoutes: Route[] = [
         };
       });
       if (!isDryRun) {
-        people.firstPassword.usedBy(name);
         await endOthers(call, after);
+        await people.firstPassword.usedBy(name);
       }
       return answer;
     },

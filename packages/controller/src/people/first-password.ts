@@ -5,7 +5,6 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { replaceFileSync, syncFolder } from '@mirrorplane/base';
-import type { Logger } from '@mirrorplane/daemon';
 import { CONTROLLER_ACTOR } from '../audit/actors.ts';
 import type { AuditLog } from '../audit/audit.ts';
 import type { Decisions } from '../store/decisions.ts';
@@ -23,13 +22,11 @@ const NAME = 'first-password';
 
 export class FirstPassword {
   readonly #data: string;
-  readonly #log: Logger;
   readonly #copies: FileCopies | undefined;
 
   /** @param copies has the password first, for other controllers */
-  constructor(data: string, log: Logger, copies?: FileCopies) {
+  constructor(data: string, copies?: FileCopies) {
     this.#data = data;
-    this.#log = log;
     this.#copies = copies;
   }
 
@@ -43,14 +40,15 @@ export class FirstPassword {
     replaceFileSync(this.file, `${password}\n`);
   }
 
-  /** This user has signed in, or has another password: the file is not needed any more. */
-  usedBy(user: string): void {
+  /**
+   * This user has signed in, or has another password: the file is not needed any more.
+   * @throws what the store throws: it may still be there
+   */
+  async usedBy(user: string): Promise<void> {
     if (user === FIRST_USER) {
+      await this.#copies?.write({ [NAME]: undefined });
       rmSync(this.file, { force: true });
       syncFolder(this.#data);
-      this.#copies
-        ?.write({ [NAME]: undefined })
-        .catch((error: unknown) => this.#log.warn({ err: error }, 'the first password is still in the store'));
     }
   }
 }

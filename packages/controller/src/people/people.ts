@@ -71,7 +71,7 @@ export class People {
     this.sessions = sessions(this.credentials);
     this.files = files;
     this.uses = new TokenUses({ view, decisions, clock, log });
-    this.firstPassword = new FirstPassword(data, log, copies);
+    this.firstPassword = new FirstPassword(data, copies);
     this.totpBegins = new TotpBegins(clock);
     this.devices = new DeviceLogins(clock);
     this.view = view;

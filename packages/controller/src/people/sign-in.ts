@@ -67,7 +67,7 @@ export async function signInByPassword(given: PasswordSignIn, people: People): P
     return refuse('UNAUTHENTICATED', WRONG);
   }
   people.attempts.succeeded(attempt);
-  people.firstPassword.usedBy(name);
+  await people.firstPassword.usedBy(name);
   return user;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Makes the audit log of a data directory the beginning of that in the store, and adds lines to it.
  * Lines that the store does not have were never acknowledged: another controller wrote in their
- * place. They are kept beside the log.
+ * place. They are kept beside the log. So are lines that are older than all that the store has.
  */
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { open, truncate, writeFile } from 'node:fs/promises';
@@ -28,6 +28,8 @@ interface Place {
 export interface CaughtUp {
   /** What the names of files with lines that the store does not have begin with. */
   aside?: string;
+  /** Older lines: the store has no line that follows them any more. Beginning of names, and the last one. */
+  older?: { aside: string; last: number };
   /** Lines that neither the store nor the local log has. */
   missing?: { from: number; to: number };
 }
@@ -57,16 +59,20 @@ export class LocalAudit {
     const done: CaughtUp = {};
     const next = await firstLineAfter(read, end.seq);
     const isLonger = next === undefined && !(await hasLine(read, end));
-    if (end.seq > 0 && (isLonger || (next !== undefined && next.prev !== end.hash))) {
+    const before = end.seq;
+    if (before > 0 && next !== undefined && next.seq > before + 1) {
       await local.close();
-      const aside = await setAside(data, await lastCommon(data, read));
+      done.older = { aside: await setAside(data, 0, 'older'), last: before };
       ({ local, end } = await LocalAudit.#at(data));
-      done.aside = aside;
+    } else if (end.seq > 0 && (isLonger || (next !== undefined && next.prev !== end.hash))) {
+      await local.close();
+      done.aside = await setAside(data, await lastCommon(data, read), 'aside');
+      ({ local, end } = await LocalAudit.#at(data));
     }
     const pieces = read(end.seq);
     const first = await local.#fill(pieces);
     if (end.seq === 0 && first !== undefined && first > 1) {
-      done.missing = { from: 1, to: first - 1 };
+      done.missing = { from: (done.older?.last ?? 0) + 1, to: first - 1 };
       replaceFileSync(beginsFile(data), `${first}\n`);
     }
     return { local, done };
@@ -223,12 +229,12 @@ async function lastCommon(data: string, read: ReadAudit): Promise<number> {
  * Moves all lines behind a number to files beside the log.
  * @returns what the names of these files begin with
  */
-async function setAside(data: string, last: number): Promise<string> {
+async function setAside(data: string, last: number, kind: 'aside' | 'older'): Promise<string> {
   const file = logFile(data);
   const { files } = await AuditFiles.open(file, false);
   const list = files.list();
   await files.close();
-  const name = `audit-aside-${new Date().toISOString().replaceAll(':', '')}`;
+  const name = `audit-${kind}-${new Date().toISOString().replaceAll(':', '')}`;
   for (const { path: one, number } of list) {
     const at = await endOf(one, last);
     if (at === 0) {

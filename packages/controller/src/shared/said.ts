@@ -2,12 +2,17 @@
 import type { CaughtUp } from './audit-local.ts';
 
 /** In sentences. */
-export function said({ aside, missing }: CaughtUp): string[] {
+export function said({ aside, older, missing }: CaughtUp): string[] {
   return [
     ...(aside === undefined
       ? []
       : [
           `the audit log of this data directory had lines that etcd does not have, and that were never acknowledged: they are in ${aside}.*, and the log goes on by that in etcd`,
+        ]),
+    ...(older === undefined
+      ? []
+      : [
+          `this controller was away for longer than etcd keeps lines of the audit log: the lines up to ${older.last} are in ${older.aside}.*, and the log goes on by that in etcd`,
         ]),
     ...(missing === undefined
       ? []

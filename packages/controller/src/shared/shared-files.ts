@@ -20,7 +20,7 @@ export class SharedFiles implements FileCopies {
   readonly #contents: Map<string, string>;
   /** Files of which a write has failed: the store may have either content. */
   readonly #unsure = new Set<string>();
-  /** Operations that go with the first write. */
+  /** Operations that wait for the authority: without it, nothing is in the store. */
   #first: readonly SharedOperation[];
 
   private constructor(
@@ -37,7 +37,7 @@ export class SharedFiles implements FileCopies {
 
   /**
    * Reads all files.
-   * @param first operations that go with the first write
+   * @param first operations that go with the first write of an authority. Earlier writes wait for it as well
    * @throws SealError if one was changed
    */
   static async open(writer: SharedWriter, key: ClusterKey, first: readonly SharedOperation[]): Promise<SharedFiles> {
@@ -86,6 +86,10 @@ export class SharedFiles implements FileCopies {
         : { type: 'put', key, value: this.#key.seal(key, content, isLong(name)) };
     });
     if (ops.length === 0) {
+      return;
+    }
+    if (this.#first.length > 0 && changes['ca.crt'] === undefined) {
+      this.#first = [...this.#first, ...ops];
       return;
     }
     for (const [name] of changed) {

@@ -3,17 +3,20 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { AuditLog } from '../../src/audit/audit.ts';
 import { AuditFiles } from '../../src/audit/files.ts';
 import { auditSigner } from '../../src/auth/audit-signer.ts';
 import { Authority } from '../../src/auth/authority.ts';
+import { FollowedFiles } from '../../src/followed-files.ts';
 import { auditBegins, LocalAudit } from '../../src/shared/audit-local.ts';
 import { ClusterKey } from '../../src/shared/cluster-key.ts';
 import { type Follower, followShared, NotSharedError } from '../../src/shared/follow.ts';
 import { type Mark, markOperation } from '../../src/shared/mark.ts';
 import { readPieces } from '../../src/shared/pieces.ts';
+import { said } from '../../src/shared/said.ts';
 import { SharedFiles } from '../../src/shared/shared-files.ts';
 import { SharedLog } from '../../src/shared/shared-log.ts';
 import { SharedWriter } from '../../src/shared/writer.ts';
@@ -152,6 +155,37 @@ test('where the space has the newest lines only, the log begins with them, says 
   assert.deepEqual([verdictOf(a, heads.line).fault, verdictOf(a, heads.line).first], [undefined, 1]);
 });
 
+test('a log that ends before all that the space has is kept beside the new one, and not called one of lines in vain', async (t) => {
+  const space = new MemorySpace();
+  const [a, heads] = [temporaryFolder(t), new TestHeads()];
+  const key = ClusterKey.make(a);
+  const audit = await openCopied(a, space, key, heads);
+  const b = beside(t, a);
+  const open = (data: string) => LocalAudit.open(data, (after) => readPieces(space, key, 'audit', { after }));
+  await write(audit, 1, 5);
+  await (await open(b)).local.close();
+  const before = read(b, 'audit.log');
+  const last = before.trim().split('\n').length;
+  await write(audit, 6, 3000);
+  await audit.close();
+  const { local, done } = await open(b);
+  await local.close();
+  assert.equal(done.aside, undefined);
+  assert.equal(done.older?.last, last);
+  assert.equal(done.missing?.from, last + 1);
+  assert.equal(read(b, `${done.older!.aside}.0`), before);
+  assert.match(
+    said(done).join('; '),
+    /away for longer.*up to \d+ are in audit-older-[^;]*; the lines \d+ to \d+ .*not on this/,
+  );
+  assert.doesNotMatch(said(done).join(), /never acknowledged/);
+  const next = await openCopied(b, space, key, heads);
+  await write(next, 3006, 1);
+  await next.close();
+  const verdict = verdictOf(b, heads.line);
+  assert.deepEqual([verdict.fault, verdict.first], [undefined, done.missing!.to + 1]);
+});
+
 test('a follower begins files where the leader does, and removes those that the leader removes', async (t) => {
   const space = new MemorySpace();
   const [a, heads] = [temporaryFolder(t), new TestHeads()];
@@ -257,4 +291,25 @@ test('a follower keeps its copies where etcd has lost the authority, and follows
   await writer.write(remove('files/ca.key'));
   await assert.rejects(followShared({ data, store: { shared: space }, log }), /no authority any more/);
   assert.ok(has());
+});
+
+test('the data directory is not left to a leader while it is written to, also on a slow disk', async (t) => {
+  const start = useControllers(t);
+  const { endpoints } = await startEtcd(t, 1);
+  const a = newData(t);
+  await (await start(a, { etcd: { endpoints } })).stop();
+  const appends = { begun: 0, ended: 0 };
+  const append = AuditFiles.prototype.append;
+  t.mock.method(AuditFiles.prototype, 'append', async function (this: AuditFiles, lines: readonly string[]) {
+    // As long as a disk may hang.
+    await sleep(appends.begun++ === 0 ? 1500 : 0);
+    await append.call(this, lines);
+    appends.ended++;
+  });
+  const files = new FollowedFiles({ data: newData(t, a), etcd: { endpoints }, log, changed: () => undefined });
+  files.open();
+  await until('it writes', () => appends.begun > 0);
+  await files.close();
+  assert.ok(appends.begun > 0);
+  assert.equal(appends.ended, appends.begun);
 });

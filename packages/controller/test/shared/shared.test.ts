@@ -4,12 +4,16 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
+import { createLog } from '@mirrorplane/daemon';
+import { Authority } from '../../src/auth/authority.ts';
+import { openShared } from '../../src/shared/shared.ts';
 import { openEtcdStore } from '../../src/store/etcd.ts';
 import { verdictOf } from '../audit-log.ts';
 import type { Bench } from '../harness.ts';
 import { by, firstPassword, makeUser, signIn } from '../people-client.ts';
 import { startEtcd } from '../store/etcd-members.ts';
 import { newData, useControllers, writeOtherKey } from './controllers.ts';
+import { MemorySpace } from './memory-space.ts';
 
 const read = (data: string, name: string) => readFileSync(path.join(data, name), 'utf8');
 const auditLines = (data: string) => read(data, 'audit.log').trim().split('\n');
@@ -208,4 +212,29 @@ test('an audited change with its events is two transactions of etcd', async (t) 
   // checkpoint of the log is one more now and then.
   const written = (await revision()) - before;
   assert.ok(written >= 2 * changes && written <= 2 * changes + 5, `${written} transactions of ${changes} changes`);
+});
+
+test('a first start that fails before it has an authority leaves nothing in etcd', async (t) => {
+  const space = new MemorySpace();
+  const store = { shared: space, range: async () => ({ entries: [], revision: 1 }) };
+  const log = createLog('controller', 'silent');
+  const [data, other] = [newData(t), newData(t)];
+  const failed = (await openShared({ data, store, log }))!;
+  await failed.latestTime('1000');
+  await failed.close();
+  assert.equal(space.keys.size, 0);
+  // Another one is the first then, with a key of its own.
+  const shared = (await openShared({ data: other, store, log }))!;
+  await shared.latestTime('2000');
+  await Authority.open(other, Date.now, shared.files);
+  await shared.close();
+  assert.deepEqual([...space.keys.keys()].sort(), [
+    'about',
+    'files/ca.crt',
+    'files/ca.key',
+    'files/latest-time',
+    'writes',
+  ]);
+  await assert.rejects(openShared({ data, store, log }), /is not the key/);
+  assert.ok(await openShared({ data: newData(t, other), store, log }));
 });
