@@ -69,7 +69,8 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     trustedProxies: options.trustedProxies ?? [],
     proxyHeader: options.proxyHeader ?? 'x-forwarded',
     self: record,
-    depose: async (term) => files.canLead && candidate!.depose(term),
+    depose: async (term, isDead) => files.canLead && candidate!.depose(term, isDead),
+    reachesEtcd: () => candidate!.reachesEtcd(),
     clock,
     log,
   });

@@ -219,7 +219,15 @@ async function open(options: ControllerOptions, closers: Closers) {
     );
   });
 
-  const certificate = await openApiCertificate({ listen, tls: options.tls ?? {}, authority, data, events, log, clock });
+  const certificate = await openApiCertificate({
+    listen,
+    tls: options.tls ?? {},
+    authority: () => authority,
+    data,
+    events,
+    log,
+    clock,
+  });
   closers.add(() => certificate?.close());
   closers.add(authority.onChange(() => void certificate?.look()));
   const { live, observed, places } = openNodes(view, clock, steady);

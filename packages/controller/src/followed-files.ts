@@ -10,6 +10,8 @@ import { type Store, StoreUnavailableError } from './store/store.ts';
 
 /** Milliseconds before another try. */
 const AGAIN_MS = 1000;
+/** Milliseconds between two looks whether what it follows has a problem. */
+const LOOK_MS = 200;
 
 interface Parts {
   data: string;
@@ -27,6 +29,9 @@ export class FollowedFiles {
   #closed = false;
   #canLead = false;
   #problem: string | undefined;
+  /** The problem of the follower, as it was told last. */
+  #told: string | undefined;
+  #looks: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -35,6 +40,13 @@ export class FollowedFiles {
   /** Begins. Tries until it follows or is closed. */
   open(): void {
     this.#running = this.#follow();
+    this.#looks = setInterval(() => {
+      const now = this.#follower?.problem;
+      if (now !== this.#told) {
+        this.#told = now;
+        this.#parts.changed();
+      }
+    }, LOOK_MS).unref();
   }
 
   /** Whether this controller has what a leader needs. False until that is known. */
@@ -50,6 +62,7 @@ export class FollowedFiles {
   /** The data directory can be used by a leader then. */
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#looks);
     // Etcd may not answer: what reads ends at once. What writes to the data directory is waited for.
     // While the store is being opened, nothing does.
     if (this.#store !== undefined) {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Serial } from '@mirrorplane/base';
 import type { Logger } from '@mirrorplane/daemon';
 import { Cluster, type EtcdOptions } from '../store/etcd/cluster.ts';
-import { depose, Hold, type Holder, LEADER_KEY, readHolder } from '../store/etcd/hold.ts';
+import { depose, Hold, type Holder, LEADER_KEY, readHolder, readTerm } from '../store/etcd/hold.ts';
 import type { StoreLostError } from '../store/store.ts';
 import { FollowedKeys } from './followed-keys.ts';
 
@@ -36,6 +36,8 @@ export interface CandidateOptions {
 const PAUSE_MS = 200;
 /** Milliseconds that etcd has to answer a candidate: a hurry, because nobody leads meanwhile. */
 const GIVE_UP_MS = 3000;
+/** Milliseconds that etcd has to answer a candidate that is about to take a place away. */
+const WELL_MS = 500;
 
 export class Candidate {
   readonly #options: CandidateOptions;
@@ -44,6 +46,8 @@ export class Candidate {
   readonly #serial = new Serial();
   #leader: KnownLeader | undefined;
   #hold: Hold | undefined;
+  #isClaiming = false;
+  #looks: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: CandidateOptions) {
@@ -55,6 +59,8 @@ export class Candidate {
   /** Begins. Tries until it is closed. */
   open(): void {
     this.#keys.open();
+    // What this one needs to lead may come while the place is free.
+    this.#looks = setInterval(() => this.look(), PAUSE_MS).unref();
   }
 
   /** Who leads. Undefined: nobody, or it is not known yet. */
@@ -65,21 +71,33 @@ export class Candidate {
   /**
    * Takes the place of a dead leader away: then it is free, and the first controller that claims it
    * leads. Nothing happens if another one leads by now.
+   * @param isDead asked again when etcd has answered, just before the place is taken away
    * @throws Error if etcd does not answer
    */
-  async depose(term: number): Promise<boolean> {
-    return depose(this.#cluster, term);
+  async depose(term: number, isDead: () => boolean): Promise<boolean> {
+    return (await readTerm(this.#cluster, WELL_MS)) === term && isDead() && depose(this.#cluster, term);
+  }
+
+  /** Whether etcd answers this one, in half a second. */
+  async reachesEtcd(): Promise<boolean> {
+    return readTerm(this.#cluster, WELL_MS).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Takes the place if it is free, and this one can lead now. */
   look(): void {
-    if (this.#keys.isKnown && this.#leader === undefined && this.#options.canLead()) {
-      void this.#serial.run(() => this.#claim());
+    const isFree = this.#keys.isKnown && this.#leader === undefined && this.#hold === undefined;
+    if (isFree && !this.#isClaiming && !this.#closed && this.#options.canLead()) {
+      this.#isClaiming = true;
+      void this.#serial.run(() => this.#claim()).finally(() => (this.#isClaiming = false));
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#looks);
     this.#keys.close();
     await this.#serial.settled();
     await this.#hold?.release();
@@ -97,7 +115,8 @@ export class Candidate {
 
   async #claim(): Promise<void> {
     const { leaseMs: ttlMs, lost, won, self, log } = this.#options;
-    while (!this.#closed && this.#leader === undefined && this.#hold === undefined) {
+    const { canLead } = this.#options;
+    while (!this.#closed && this.#leader === undefined && this.#hold === undefined && canLead()) {
       try {
         const hold = await Hold.tryTake(this.#cluster, { ttlMs, onLost: lost, self });
         if (hold === undefined) {

@@ -67,6 +67,11 @@ export class Controllers {
     return [this.self, ...others].sort((a, b) => (a.agents < b.agents ? -1 : a.agents > b.agents ? 1 : 0));
   }
 
+  /** Whether the list was read. */
+  get isKnown(): boolean {
+    return this.#keys.isKnown;
+  }
+
   /** What this one tells of itself. */
   get self(): ControllerRecord {
     return this.#self;

@@ -23,8 +23,10 @@ export interface FollowerOptions {
   proxyHeader: ProxyHeader;
   /** This controller, as others see it. Undefined until its ports are known. */
   self: () => ControllerRecord;
-  /** Takes the place of a dead leader away. Rejects if etcd does not answer. */
-  depose: (term: number) => Promise<boolean>;
+  /** Takes the place of a leader away if `isDead` when etcd has answered. Rejects if it does not answer. */
+  depose: (term: number, isDead: () => boolean) => Promise<boolean>;
+  /** Whether etcd answers this controller. */
+  reachesEtcd: () => Promise<boolean>;
   clock: () => number;
   log: Logger;
 }
@@ -40,6 +42,10 @@ export class Follower {
   #leader: KnownLeader | undefined;
   #link: LeaderLink | undefined;
   #isDeposing = false;
+  /** Term of the leader of which the log has that it could not be deposed. */
+  #warned = 0;
+  /** The opening of addresses that waited for the authority. */
+  #opening: Promise<void> | undefined;
   #closed = false;
 
   private constructor(options: FollowerOptions) {
@@ -110,29 +116,35 @@ export class Follower {
       term,
       id,
       tls: () => this.#authority.connectionOptions(),
-      broken: (why) => void this.#depose(term, why),
+      reachesEtcd: this.#options.reachesEtcd,
+      broken: (why, isDead) => void this.#depose(term, why, isDead),
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#link?.close();
+    // The leader of this process listens where doors are being opened.
+    await this.#opening;
     await this.#doors.close();
     await this.#closers.close();
   }
 
-  async #depose(term: number, why: string): Promise<void> {
+  async #depose(term: number, why: string, isDead: () => boolean): Promise<void> {
     const { log, depose } = this.#options;
     if (this.#isDeposing || this.#leader?.term !== term) {
       return;
     }
     this.#isDeposing = true;
     try {
-      if (await depose(term)) {
+      if (await depose(term, isDead)) {
         log.warn({ leader: this.#leader.controller, term, why }, 'the leader is dead: its place was taken away');
       }
     } catch (error) {
-      log.warn({ err: error, why }, 'the leader seems dead, and etcd does not answer');
+      // It is tried again soon.
+      const level = this.#warned === term ? 'debug' : 'warn';
+      this.#warned = term;
+      log[level]({ err: error, why }, 'the leader seems dead, and etcd does not answer');
     } finally {
       this.#isDeposing = false;
     }
@@ -152,10 +164,16 @@ export class Follower {
 
   /** The certificate of the API. Undefined: no address has TLS, or there is no authority yet. */
   async #certificate() {
-    const authority = await this.#authority.open();
-    if (authority === undefined) {
+    if ((await this.#authority.open()) === undefined) {
       return undefined;
     }
+    const authority = async () => {
+      const now = await this.#authority.open();
+      if (now === undefined) {
+        throw new Error('there is no authority in the data directory');
+      }
+      return now;
+    };
     const { listen, tls, data, log, clock } = this.#options;
     // Events of certificates are the leader's. Here the log has them.
     const events = { note: async () => undefined };
@@ -169,18 +187,24 @@ export class Follower {
       return;
     }
     this.#options.log.info('the API listens by TLS when the authority of the cluster has come from the leader');
-    const timer = setInterval(async () => {
-      const certificate = await this.#certificate().catch(() => undefined);
-      if (certificate === undefined || this.#closed) {
-        return;
-      }
-      clearInterval(timer);
-      for (const address of addresses) {
-        await this.#doors
-          .openApi(address, certificate)
-          .catch((error: unknown) => this.#options.log.error({ err: error }, 'the API does not listen'));
-      }
+    const timer = setInterval(() => {
+      this.#opening ??= this.#tryOpen(addresses, () => clearInterval(timer)).finally(() => {
+        this.#opening = undefined;
+      });
     }, AUTHORITY_MS).unref();
     this.#closers.add(() => clearInterval(timer));
+  }
+
+  async #tryOpen(addresses: readonly ListenAddress[], begins: () => void): Promise<void> {
+    const certificate = await this.#certificate().catch(() => undefined);
+    if (certificate === undefined || this.#closed) {
+      return;
+    }
+    begins();
+    for (const address of addresses) {
+      await this.#doors
+        .openApi(address, certificate)
+        .catch((error: unknown) => this.#options.log.error({ err: error }, 'the API does not listen'));
+    }
   }
 }

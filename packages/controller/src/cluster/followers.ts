@@ -20,6 +20,7 @@ export class Followers {
   readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: 4096, perMessageDeflate: false });
   readonly #links = new Map<WebSocket, string>();
   readonly #timer: NodeJS.Timeout;
+  readonly #began = performance.now();
   #lastBeat = performance.now();
   #busy = { ms: 0, at: Number.NEGATIVE_INFINITY };
 
@@ -70,7 +71,8 @@ export class Followers {
 
   #text(): string {
     const { term, isSure } = this.#options;
-    const beat: Beat = { type: 'beat', term, isSure: isSure(), busyMs: this.#busy.ms };
+    const leadsMs = Math.round(performance.now() - this.#began);
+    const beat: Beat = { type: 'beat', term, isSure: isSure(), busyMs: this.#busy.ms, leadsMs };
     return JSON.stringify(beat);
   }
 }

@@ -40,9 +40,12 @@ export class Leadership {
     return this.hold.isSure;
   }
 
-  /** Whether no other controller is known: then nobody can have taken the place. */
+  /**
+   * Whether no other controller was known when etcd answered last. While etcd does not answer, one
+   * that has come since is not known.
+   */
   get isAlone(): boolean {
-    return this.controllers.all().length === 1;
+    return this.controllers.isKnown && this.controllers.all().length === 1;
   }
 
   close(): void {

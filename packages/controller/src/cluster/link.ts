@@ -22,6 +22,8 @@ export const Beat = z.object({
   isSure: z.boolean(),
   /** The longest time that it was busy with one thing in the last minutes, milliseconds. */
   busyMs: z.number(),
+  /** For how long it leads, milliseconds. Absent: an older version does not say it. */
+  leadsMs: z.number().optional(),
 });
 export type Beat = z.infer<typeof Beat>;
 
@@ -30,6 +32,15 @@ export const Deposed = z.object({ type: z.literal('deposed'), term: z.number().i
 
 /** Milliseconds without a sign of life after which a leader counts as dead: the least, and the most. */
 const SILENT_MS = { least: 1200, most: 5000 };
+/**
+ * Milliseconds of a term in which only a refused connection counts: in trouble of all, the place
+ * does not go from one to the next.
+ */
+const FIRST_MS = 10_000;
+/** Looks in turn in which etcd has to answer this one before it blames a leader that does not reach it. */
+const WELL_LOOKS = 6;
+/** Looks in which a leader that is well has said that it is sure. */
+const SURE_LOOKS = 4;
 /** Milliseconds between two looks. */
 const LOOK_MS = 100;
 /** Milliseconds before another try to connect to a leader that was never reached. */
@@ -44,8 +55,13 @@ export interface LinkOptions {
   /** Id of this controller. */
   id: string;
   tls: () => Promise<ConnectionOptions | undefined>;
-  /** The leader is dead, or not sure that it leads. May be called again. */
-  broken: (why: string) => void;
+  /** Whether etcd answers this one. Takes less than a second, and rejects never. */
+  reachesEtcd: () => Promise<boolean>;
+  /**
+   * The leader is dead, or not sure that it leads. May be called again.
+   * @param isDead whether that is still so
+   */
+  broken: (why: string, isDead: () => boolean) => void;
 }
 
 /**
@@ -61,7 +77,16 @@ export class LeaderLink {
   /** Looks since the last sign of life. They are counted, because this process may have slept. */
   #silentLooks = 0;
   #unsureLooks = 0;
+  /** Looks in turn in which etcd has answered this one, while the leader was not sure. */
+  #wellLooks = 0;
+  #isAsking = false;
   #busyMs = 0;
+  /** How long the leader has led at its last sign of life. */
+  #leadsMs = 0;
+  /** Signs of life. */
+  #beats = 0;
+  /** Attempts in turn to connect without any answer. */
+  #failures = 0;
   #closed = false;
 
   constructor(options: LinkOptions) {
@@ -124,11 +149,15 @@ export class LeaderLink {
       return;
     }
     // A connection that was open and broke is tried again at once: is somebody there?
-    const hasRefused = this.#isReached && /ECONNREFUSED|ECONNRESET|does not answer|EHOSTUNREACH/.test(failure);
-    if (hasRefused) {
-      this.#options.broken(`its port does not answer: ${failure}`);
+    // Where nobody answers, one packet may have been lost. A reset says nothing: a leader that is
+    // there bounds its strangers so.
+    this.#failures += Number(/does not answer|EHOSTUNREACH/.test(failure));
+    const isGone = this.#isReached && (/ECONNREFUSED/.test(failure) || this.#failures > 1);
+    if (isGone) {
+      const beats = this.#beats;
+      this.#options.broken(`its port does not answer: ${failure}`, () => this.#beats === beats);
     }
-    this.#dialLater(this.#isReached && !hasRefused ? 10 : PAUSE_MS);
+    this.#dialLater(this.#isReached && !isGone ? 10 : PAUSE_MS);
   }
 
   #dialLater(ms: number): void {
@@ -143,10 +172,14 @@ export class LeaderLink {
       return;
     }
     this.#isReached = true;
+    this.#beats++;
+    this.#failures = 0;
     this.#silentLooks = 0;
     this.#busyMs = beat.busyMs;
+    this.#leadsMs = beat.leadsMs ?? FIRST_MS;
     if (beat.isSure) {
       this.#unsureLooks = 0;
+      this.#wellLooks = 0;
     }
   }
 
@@ -156,12 +189,37 @@ export class LeaderLink {
     }
     this.#silentLooks++;
     this.#unsureLooks++;
-    const limit = Math.min(SILENT_MS.most, Math.max(SILENT_MS.least, this.#busyMs * 2)) / LOOK_MS;
-    if (this.#silentLooks > limit) {
-      this.#options.broken(`no sign of life for ${this.#silentLooks * LOOK_MS} ms`);
-    } else if (this.#unsureLooks > limit) {
-      this.#options.broken('it does not reach etcd');
+    if (this.#unsureLooks > SURE_LOOKS) {
+      void this.#ask();
     }
+    const why = this.#why();
+    if (why !== undefined) {
+      this.#options.broken(why, () => this.#why() !== undefined);
+    }
+  }
+
+  /** Why the leader counts as dead by what it says, or does not say. Undefined: it does not. */
+  #why(): string | undefined {
+    const limit = Math.min(SILENT_MS.most, Math.max(SILENT_MS.least, this.#busyMs * 2)) / LOOK_MS;
+    if (this.#closed || this.#leadsMs + this.#silentLooks * LOOK_MS < FIRST_MS) {
+      return undefined;
+    }
+    if (this.#silentLooks > limit) {
+      return `no sign of life for ${this.#silentLooks * LOOK_MS} ms`;
+    }
+    // When etcd is back, the leader needs a moment to know it.
+    return this.#unsureLooks > limit && this.#wellLooks >= WELL_LOOKS ? 'it does not reach etcd' : undefined;
+  }
+
+  /** Looks whether etcd answers this one: else the leader is not to blame. */
+  async #ask(): Promise<void> {
+    if (this.#isAsking) {
+      return;
+    }
+    this.#isAsking = true;
+    const answers = await this.#options.reachesEtcd();
+    this.#isAsking = false;
+    this.#wellLooks = answers ? this.#wellLooks + 1 : 0;
   }
 }
 

@@ -42,10 +42,13 @@ interface Tunnel extends TunnelledClient {
   trusted: TrustedProxies;
 }
 
-type Ends = Pick<Socket, 'remoteAddress' | 'remotePort'>;
+type Ends = Pick<Socket, 'remoteAddress' | 'remotePort' | 'localAddress' | 'localPort'>;
 
 export class Tunnels {
-  /** By address and port of the other controller's end: also what is inside of the tunnel has these. */
+  /**
+   * By both ends of the connection: what is inside of the tunnel has the same ends. A client of
+   * another port of this host may come from the same address and port as the other controller.
+   */
   readonly #open = new Map<string, Tunnel>();
   readonly #servers: Partial<Record<TunnelledClient['to'], Server>> = {};
 
@@ -98,6 +101,7 @@ export class Tunnels {
   }
 }
 
-const keyOf = ({ remoteAddress, remotePort }: Ends) => `${remoteAddress} ${remotePort}`;
+const keyOf = ({ remoteAddress, remotePort, localAddress, localPort }: Ends) =>
+  `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 
 export type { ProxyHeader };

@@ -2,7 +2,6 @@
  * Answers come from the controller that leads. One that was cut off from etcd may have lost its
  * place: what it knows may be older than what another controller has acknowledged.
  */
-import { atMost } from '@mirrorplane/base';
 import type { FastifyInstance } from 'fastify';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
@@ -19,8 +18,7 @@ export function answerWhileLeading(app: FastifyInstance, { leadership }: Pick<Se
     if (!url.startsWith('/api/') || leadership.isSure || leadership.isAlone) {
       return;
     }
-    await atMost(leadership.hold.prove(), CONFIRM_MS);
-    if (!leadership.isSure) {
+    if (!(await leadership.hold.confirm(CONFIRM_MS))) {
       const message = 'etcd does not confirm that this controller leads, and another one may: try again in a moment';
       throw new ProblemError('UNAVAILABLE', message);
     }

@@ -36,6 +36,8 @@ export class AgentSessions {
   readonly #pending = new Set<Session>();
   /** The session of each node: the first one, while its agent answers. */
   readonly #sessions = new Map<string, Session>();
+  /** By session: the agent that had its node and did not answer. */
+  readonly #silent = new WeakMap<Session, Session>();
   readonly #looks: LookOrders;
   readonly #renewals: Renewals;
   readonly #leading: Leading;
@@ -48,7 +50,12 @@ export class AgentSessions {
     this.#endLooks = endLooks;
     this.#renewals = new Renewals(services);
     this.#leading = new Leading(services.leadership);
-    this.#leading.onMayTell(() => this.#sendPrograms());
+    this.#leading.onMayTell(() => {
+      for (const session of this.#sessions.values()) {
+        session.mayTellAgain();
+      }
+      this.#sendPrograms();
+    });
     this.#leading.onChange(() => {
       for (const session of this.#sessions.values()) {
         this.#leading.tell(session);
@@ -73,6 +80,8 @@ export class AgentSessions {
       agentEvents,
       log,
       admits: (asking) => this.#admit(asking),
+      rival: (decided) => this.#rival(decided),
+      mayTell: () => this.#leading.mayTell,
       onHello: (greeted) => this.#join(greeted),
       onRejected: (rejected, message) => this.#reject(rejected, message),
       onCounters: (counting, message) => this.#count(counting, message),
@@ -165,18 +174,21 @@ export class AgentSessions {
 
   /** Why a session is refused. Undefined: it is accepted. One node has one agent. */
   #admit(session: Session): string | undefined | Promise<string | undefined> {
-    const older = this.#sessions.get(session.node);
     const refusal = this.#leading.refusal(session);
-    if (refusal === undefined) {
-      return older && older !== session ? this.#compare(session, older) : undefined;
-    }
-    return refusal.then((why) => why ?? (older && older !== session ? this.#compare(session, older) : undefined));
+    return refusal === undefined ? this.#rival(session) : refusal.then((why) => why ?? this.#rival(session));
+  }
+
+  /** Compares a session with the agent that has the node, unless it was asked already and was silent. */
+  #rival(session: Session): Promise<string | undefined> | undefined {
+    const older = this.#sessions.get(session.node);
+    const isRival = older && older !== session && this.#silent.get(session) !== older;
+    return isRival ? this.#compare(session, older) : undefined;
   }
 
   async #compare(session: Session, older: Session): Promise<string | undefined> {
     if (!(await older.answers(ANSWER_MS))) {
-      const now = this.#sessions.get(session.node);
-      return now && now !== older ? this.#compare(session, now) : undefined;
+      this.#silent.set(session, older);
+      return this.#rival(session);
     }
     const { node } = session;
     const { live, observer, log } = this.#services;

@@ -1,5 +1,6 @@
 /** What it means for agents that this controller leads others: its term, and the list of all. */
-import type { LeaderMessage } from '@mirrorplane/contract';
+import { type LeaderMessage, MAX_CONTROLLERS } from '@mirrorplane/contract';
+import type { Controllers } from '../cluster/controllers.ts';
 import type { Leadership } from '../cluster/leadership.ts';
 import { CLOSE, type Session } from './session.ts';
 
@@ -60,8 +61,14 @@ export class Leading {
     const message: LeaderMessage = {
       type: 'leader',
       term: Math.max(term, session.term),
-      controllers: controllers.all().map(({ agents }) => agents),
+      controllers: agentAddresses(controllers),
     };
     session.tell(message);
   }
+}
+
+/** Addresses for agents, by name. Of more than agents take, that of this controller is among them. */
+function agentAddresses(controllers: Pick<Controllers, 'self' | 'all'>): string[] {
+  const all = [controllers.self, ...controllers.all()].map(({ agents }) => agents);
+  return [...new Set(all)].slice(0, MAX_CONTROLLERS).sort();
 }

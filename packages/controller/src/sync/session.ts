@@ -80,6 +80,10 @@ export interface SessionHost extends ReportHost {
    * messages wait meanwhile.
    */
   admits(session: Session): string | undefined | Promise<string | undefined>;
+  /** As `admits`, for a session that was about to be accepted: another agent may have come since. */
+  rival(session: Session): Promise<string | undefined> | undefined;
+  /** Whether programs may be sent now. If not, `mayTellAgain` is called when they may. */
+  mayTell(): boolean;
   /** The hello is accepted. */
   onHello(session: Session): void;
   /** The agent uses another version of the protocol. `message` has the reason of the refusal. */
@@ -106,6 +110,8 @@ export class Session {
   /** The highest term of a leader that the agent knows. Undefined: it knows no terms. */
   term: number | undefined;
   readonly #programs = new ProgramSender((text) => this.#socket.send(text));
+  /** A question for a program that came while none may be sent. */
+  #asked: ProgramWantedMessage | undefined;
   readonly #busy = new TokenBucket(BUSY);
   #resume: NodeJS.Timeout | undefined;
 
@@ -251,6 +257,11 @@ export class Session {
 
   /** The session has been accepted or refused. */
   #decided(message: Hello, refusal: string | undefined): void {
+    const rival = refusal === undefined && this.isOpen ? this.#host.rival(this) : undefined;
+    if (rival) {
+      void rival.then((why) => this.#decided(message, why));
+      return;
+    }
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     this.#socket.resume();
@@ -279,12 +290,27 @@ export class Session {
   }
 
   /** @returns what is wrong with the question; undefined: nothing is */
-  #wanted({ have }: ProgramWantedMessage): string | undefined {
+  #wanted(message: ProgramWantedMessage): string | undefined {
+    const { have } = message;
     if (have === undefined) {
       this.#host.log.warn({ node: this.node }, 'agent asks for its whole program: a difference did not fit');
     }
     this.#host.live.heard(this.node);
+    if (!this.#host.mayTell()) {
+      this.#asked = message;
+      return undefined;
+    }
     return this.#programs.wanted(have);
+  }
+
+  /** Programs may be sent again: answers what the agent has asked for meanwhile. */
+  mayTellAgain(): void {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    const problem = asked && this.isOpen ? this.#programs.wanted(asked.have) : undefined;
+    if (problem !== undefined) {
+      this.#refuse(problem);
+    }
   }
 
   /** Sends a message. */

@@ -25,7 +25,8 @@ export interface TlsOptions {
 interface Parts {
   listen: readonly ListenAddress[];
   tls: TlsOptions;
-  authority: Authority;
+  /** Asked at each look. */
+  authority: () => Authority | Promise<Authority>;
   /** Folder of the controller. */
   data: string;
   events: Pick<EventLog, 'note'>;

@@ -16,7 +16,8 @@ const RENEWED_MS = 30 * DAY_MS;
 const INTERVAL_MS = 60_000;
 
 export interface OwnCertificateOptions {
-  authority: Authority;
+  /** Asked at each look, because a controller that follows another one gets another authority. */
+  authority: () => Authority | Promise<Authority>;
   /** Folder of api.crt and api.key. */
   data: string;
   /** Names and addresses that the certificate has to be for, as `apiNames` makes them. */
@@ -31,10 +32,11 @@ export async function ownCertificate(options: OwnCertificateOptions): Promise<Ce
   let current = read(options.data);
   const next = async () => {
     const names = options.names();
-    if (current !== undefined && isGood(current, names, options)) {
+    const authority = await options.authority();
+    if (current !== undefined && isGood(current, names, authority, options.clock())) {
       return undefined;
     }
-    current = await options.authority.apiCertificate(names, LIFE_MS);
+    current = await authority.apiCertificate(names, LIFE_MS);
     write(options.data, current);
     options.log.info({ names }, 'certificate of the api made');
     return current;
@@ -68,15 +70,16 @@ function write(data: string, { certificate, key }: ServerCertificate): void {
 function isGood(
   { certificate, key }: ServerCertificate,
   names: readonly string[],
-  { authority, clock }: OwnCertificateOptions,
+  authority: Authority,
+  now: number,
 ): boolean {
   try {
     const leaf = new X509Certificate(certificate);
     return (
       certificate.endsWith(authority.ofApi.pem) &&
       leaf.checkPrivateKey(createPrivateKey(key)) &&
-      Date.parse(leaf.validTo) - clock() > RENEWED_MS &&
-      Date.parse(leaf.validFrom) <= clock() &&
+      Date.parse(leaf.validTo) - now > RENEWED_MS &&
+      Date.parse(leaf.validFrom) <= now &&
       namesOf(leaf).join() === names.join()
     );
   } catch {

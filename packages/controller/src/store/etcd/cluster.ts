@@ -71,6 +71,27 @@ export class Cluster {
     }
   }
 
+  /**
+   * The answer of one attempt at one member. After a failure, another member is next.
+   * @param step which member: 0 the one that is asked now, 1 the one after it, and so on
+   * @throws as `ask`; EtcdError of any kind if the member does not answer in time
+   */
+  async askOnce(call: Call, request: Buffer, limitMs: number, step = 0): Promise<Buffer> {
+    this.#requireOpen();
+    const at = this.#at + step;
+    let token: string | undefined;
+    try {
+      await this.#signIn();
+      token = this.#token;
+      return await this.#once(call, request, limitMs, this.#member(at));
+    } catch (error) {
+      if (error instanceof EtcdError) {
+        this.#mayHelp(error, at, token);
+      }
+      throw error;
+    }
+  }
+
   /** Asks each member for a key that most of them have to agree on. Takes a second at most. */
   async members(): Promise<{ url: string; answers: boolean }[]> {
     await this.#signIn().catch(() => undefined);
@@ -110,8 +131,8 @@ export class Cluster {
     }
   }
 
-  #member(): Member {
-    return this.#members[this.#at % this.#members.length]!;
+  #member(at = this.#at): Member {
+    return this.#members[at % this.#members.length]!;
   }
 
   #requireOpen(): void {

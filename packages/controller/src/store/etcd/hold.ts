@@ -35,6 +35,10 @@ interface HolderRecord extends Holder {
 const PROOF_MS = 200;
 /** Milliseconds that a look proves that nobody else has taken the key. See `Hold.isSure`. */
 export const SURE_MS = 700;
+/** Milliseconds that etcd has for a transaction that deposes a holder. */
+const DEPOSE_MS = 1000;
+/** Milliseconds between two attempts to prove the hold, while a caller waits. */
+const CONFIRM_PAUSE_MS = 50;
 
 export interface HoldOptions {
   /** Milliseconds after which a holder that is gone is no longer waited for. */
@@ -59,7 +63,10 @@ export class Hold {
   #lost: StoreLostError | undefined;
   /** Start of the last request that has found the key, on the monotonic clock. */
   #provenAt = Number.NEGATIVE_INFINITY;
-  #proving: Promise<boolean> | undefined;
+  /** The last look, until it has an answer. */
+  #proving: { began: number; done: Promise<boolean> } | undefined;
+  /** Looks that have no answer yet. */
+  #unanswered = 0;
   readonly #listeners = new Set<() => void>();
 
   private constructor(cluster: Cluster, lease: EtcdLease, { ttlMs, onLost, self }: HoldOptions) {
@@ -143,23 +150,49 @@ export class Hold {
     this.#listeners.add(listener);
   }
 
-  /** Asks most members of etcd whether the key is ours. False: it is not, or they do not answer. */
+  /**
+   * Asks most members of etcd once whether the key is ours. False: it is not, or they do not answer
+   * within `SURE_MS`. While a look has no answer, the next one goes to another member: one that is
+   * silent does not make this holder unsure.
+   */
   prove(): Promise<boolean> {
-    this.#proving ??= this.#prove().finally(() => {
-      this.#proving = undefined;
-    });
-    return this.#proving;
+    const began = performance.now();
+    if (this.#proving === undefined || began - this.#proving.began > PROOF_MS / 2) {
+      const step = this.#unanswered++;
+      const done = this.#prove(began, step).finally(() => {
+        this.#unanswered--;
+        if (this.#proving === proving) {
+          this.#proving = undefined;
+        }
+      });
+      const proving = { began, done };
+      this.#proving = proving;
+    }
+    return this.#proving.done;
   }
 
-  async #prove(): Promise<boolean> {
-    const began = performance.now();
+  /** Asks until this holder is sure, or has lost the key, or the time is over. @returns `isSure` */
+  async confirm(limitMs: number): Promise<boolean> {
+    const end = performance.now() + limitMs;
+    while (!this.isSure && this.#lost === undefined && performance.now() < end) {
+      if (!(await this.prove())) {
+        await sleep(CONFIRM_PAUSE_MS);
+      }
+    }
+    return this.isSure;
+  }
+
+  async #prove(began: number, step: number): Promise<boolean> {
+    // An answer to a question from before the key was taken says nothing of the key now.
+    const term = this.#revision;
+    if (term === 0) {
+      return false;
+    }
     try {
-      const { entries } = answers.range(await this.#cluster.ask('range', rangeRequest({ key: LEADER_KEY })));
-      if (entries[0]?.createRevision !== this.#revision) {
-        // Before the key is taken, there is nothing to lose.
-        if (this.#revision !== 0) {
-          this.#lose();
-        }
+      const request = rangeRequest({ key: LEADER_KEY });
+      const { entries } = answers.range(await this.#cluster.askOnce('range', request, SURE_MS, step));
+      if (entries[0]?.createRevision !== term) {
+        this.#lose();
         return false;
       }
     } catch {
@@ -288,9 +321,17 @@ export function readHolder(value: Uint8Array | string): Holder {
 
 /**
  * Takes the key away from a holder. Whoever claims it then has it: it may be another controller.
+ * Tries once, so that nothing is taken away long after it was decided.
  * @param term of the holder @returns whether this call took it away
+ * @throws EtcdError if etcd does not answer
  */
 export async function depose(cluster: Cluster, term: number): Promise<boolean> {
   const request = txnRequest([{ key: LEADER_KEY, createRevision: term }], [operations.remove(LEADER_KEY)]);
-  return answers.txn(await cluster.ask('txn', request)).ok;
+  return answers.txn(await cluster.askOnce('txn', request, DEPOSE_MS)).ok;
+}
+
+/** Term of the holder, as most members of etcd have it. Undefined: there is none. @throws EtcdError */
+export async function readTerm(cluster: Cluster, limitMs: number): Promise<number | undefined> {
+  const request = rangeRequest({ key: LEADER_KEY });
+  return answers.range(await cluster.askOnce('range', request, limitMs)).entries[0]?.createRevision;
 }

@@ -1,0 +1,150 @@
+/** A holder of the place stays sure while most members of etcd are well, and only then. */
+import assert from 'node:assert/strict';
+import test, { type TestContext } from 'node:test';
+import { until } from '@mirrorplane/base';
+import { createLog } from '@mirrorplane/daemon';
+import { Candidate } from '../../src/cluster/candidate.ts';
+import { Cluster } from '../../src/store/etcd/cluster.ts';
+import { Hold } from '../../src/store/etcd/hold.ts';
+import type { Call } from '../../src/store/etcd/messages.ts';
+import { type EtcdMembers, startEtcd } from '../store/etcd-members.ts';
+import { startProxy } from '../store/etcd-proxy.ts';
+
+const LIMIT = { limitMs: 30_000, pauseMs: 10 };
+
+async function take(t: TestContext, cluster: Cluster, onLost: (error: Error) => void = assert.fail): Promise<Hold> {
+  const hold = await Hold.tryTake(cluster, { ttlMs: 10_000, onLost });
+  t.after(async () => {
+    await hold?.release();
+    cluster.close();
+  });
+  assert.ok(hold);
+  return hold;
+}
+
+test('a holder stays sure when the member of etcd that it talks to is silent', async (t) => {
+  const etcd = await startEtcd(t, 3);
+  const proxies = await Promise.all(etcd.endpoints.map((endpoint) => startProxy(t, endpoint)));
+  const hold = await take(t, new Cluster({ endpoints: proxies.map(({ url }) => url), giveUpMs: 500 }));
+  await until('it is sure', () => hold.isSure, LIMIT);
+  // The member that a cluster asks first.
+  proxies[0]!.be('deaf');
+  const began = performance.now();
+  let unsure = 0;
+  await until(
+    'some seconds have passed',
+    () => {
+      unsure += Number(!hold.isSure);
+      return performance.now() - began > 3000;
+    },
+    LIMIT,
+  );
+  assert.equal(unsure, 0);
+  // Most members: two of three are too few.
+  proxies[1]!.be('deaf');
+  proxies[2]!.be('deaf');
+  await until('it is not sure any more', () => !hold.isSure, LIMIT);
+});
+
+/** Asks etcd, and keeps back what etcd answers to questions for keys. */
+class Slow extends Cluster {
+  readonly kept: (() => void)[] = [];
+  isSlow = true;
+
+  override async askOnce(call: Call, ...rest: [request: Buffer, limitMs: number, step?: number]): Promise<Buffer> {
+    return this.#keep(call, await super.askOnce(call, ...rest));
+  }
+
+  override async ask(call: Call, request: Buffer): Promise<Buffer> {
+    return this.#keep(call, await super.ask(call, request));
+  }
+
+  async #keep(call: Call, answer: Buffer): Promise<Buffer> {
+    if (this.isSlow && call === 'range') {
+      await new Promise<void>((resolve) => this.kept.push(resolve));
+    }
+    return answer;
+  }
+}
+
+test('a question from before the key was taken does not end the holder that has it', async (t) => {
+  const { endpoints } = await startEtcd(t, 1);
+  let claim: (() => void) | undefined;
+  const cluster = new (class extends Slow {
+    override async ask(call: Call, request: Buffer): Promise<Buffer> {
+      // The key is taken only after the first look.
+      if (call === 'txn') {
+        await new Promise<void>((resolve) => {
+          claim = resolve;
+        });
+      }
+      return super.ask(call, request);
+    }
+  })({ endpoints, giveUpMs: 2000 });
+  const lost: Error[] = [];
+  const taking = take(t, cluster, (error) => lost.push(error));
+  const began = performance.now();
+  await until(
+    'a look, or time for two',
+    () => claim && (cluster.kept.length > 0 || performance.now() - began > 1000),
+    LIMIT,
+  );
+  claim!();
+  const hold = await taking;
+  cluster.isSlow = false;
+  for (const answer of cluster.kept) {
+    answer();
+  }
+  assert.equal(await hold.confirm(5000), true);
+  assert.deepEqual(lost, []);
+});
+
+/** A candidate that may lead when `may` is true. */
+function candidate(t: TestContext, { endpoints }: EtcdMembers) {
+  const state = { may: false, term: 0, leader: undefined as number | undefined };
+  const one = new Candidate({
+    etcd: { endpoints },
+    self: { id: 'one', agents: '127.0.0.1:7071' },
+    leaseMs: 10_000,
+    log: createLog('controller', 'silent'),
+    canLead: () => state.may,
+    changed: (leader) => (state.leader = leader?.term),
+    won: ({ term }) => (state.term = term),
+    lost: assert.fail,
+  });
+  t.after(() => one.close());
+  one.open();
+  return { one, state };
+}
+
+test('a candidate takes a free place when it has what it needs, also if nothing else changes', async (t) => {
+  const { state } = candidate(t, await startEtcd(t, 1));
+  const began = performance.now();
+  await until('time has passed', () => state.term !== 0 || performance.now() - began > 1000, LIMIT);
+  assert.equal(state.term, 0, 'it leads without what it needs');
+  state.may = true;
+  await until('it leads', () => state.term !== 0, LIMIT);
+});
+
+test('a candidate takes no place away without etcd, and none of a leader that lives again meanwhile', async (t) => {
+  const etcd = await startEtcd(t, 1);
+  const hold = await take(t, new Cluster({ endpoints: etcd.endpoints, giveUpMs: 2000 }));
+  const { one, state } = candidate(t, etcd);
+  await until('it knows who leads', () => state.leader === hold.term, LIMIT);
+  assert.equal(await one.depose(hold.term, () => false), false);
+  assert.equal(await one.depose(hold.term - 1, () => true), false);
+  assert.equal(await hold.confirm(5000), true);
+  etcd.members[0]!.signal('SIGSTOP');
+  let asked = 0;
+  const dead = () => {
+    asked++;
+    return true;
+  };
+  const began = performance.now();
+  await assert.rejects(one.depose(hold.term, dead));
+  assert.ok(performance.now() - began < 2500, 'it goes on trying');
+  assert.equal(asked, 0, 'nobody is judged dead without an answer of etcd');
+  etcd.members[0]!.signal('SIGCONT');
+  await until('etcd answers', () => one.reachesEtcd(), LIMIT);
+  assert.equal(await hold.confirm(10_000), true);
+});
