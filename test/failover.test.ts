@@ -33,6 +33,13 @@ interface Times {
   agents: number[];
 }
 
+/** Names of the nodes whose agents are connected, as a controller answers. */
+async function connectedNodes(by: LabController): Promise<string[]> {
+  const { body } = await by.call('GET', '/api/v1/nodes?limit=100');
+  const { items = [] } = (body ?? {}) as { items?: { name: string; connected: boolean }[] };
+  return items.filter(({ connected }) => connected).map(({ name }) => name);
+}
+
 /** Kills the leader, and measures how soon everybody has found another one. */
 async function killLeader(
   controllers: LabControllers,
@@ -56,11 +63,8 @@ async function killLeader(
   await until(
     'all agents at the new leader',
     async () => {
-      const { body } = await others[0]!.call('GET', '/api/v1/nodes?limit=100');
-      for (const { name, connected } of (body as { items?: { name: string; connected: boolean }[] })?.items ?? []) {
-        if (connected && !seen.has(name)) {
-          seen.set(name, since());
-        }
+      for (const name of (await connectedNodes(others[0]!)).filter((node) => !seen.has(node))) {
+        seen.set(name, since());
       }
       return nodes.every((name) => seen.has(name));
     },
@@ -82,6 +86,13 @@ test(`the leader is killed ${KILLS} times: another one leads, agents find it, no
 }, async (t) => {
   const controllers = await LabControllers.start(lab());
   t.after(() => controllers.close(), { timeout: 120_000 });
+  // An agent learns the addresses of all controllers when it is connected.
+  const count = lab().topology.nodes.length;
+  await until(
+    'all agents are connected',
+    async () => (await connectedNodes(await controllers.leader())).length === count,
+    FAST,
+  );
   await createPolicy(lab(), POLICY);
   await activeEventually(lab(), 'steady');
   const all: Times = { api: [], agents: [] };

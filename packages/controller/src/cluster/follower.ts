@@ -132,13 +132,14 @@ export class Follower {
 
   async #depose(term: number, why: string, isDead: () => boolean): Promise<void> {
     const { log, depose } = this.#options;
-    if (this.#isDeposing || this.#leader?.term !== term) {
+    const leader = this.#leader;
+    if (this.#isDeposing || leader?.term !== term) {
       return;
     }
     this.#isDeposing = true;
     try {
       if (await depose(term, isDead)) {
-        log.warn({ leader: this.#leader.controller, term, why }, 'the leader is dead: its place was taken away');
+        log.warn({ leader: leader.controller, term, why }, 'the leader is dead: its place was taken away');
       }
     } catch (error) {
       // It is tried again soon.
