@@ -43,6 +43,23 @@ async function leaderOf(cluster: ControllerCluster, not?: ControllerProcess): Pr
   );
 }
 
+/**
+ * Waits until the others have reached the leader, for they judge no other one: they try five times a
+ * second, once both are there.
+ */
+async function isReached(cluster: ControllerCluster, leader: ControllerProcess): Promise<void> {
+  const isOld = (time: string) => Date.now() - Date.parse(time) > 2000;
+  const areThere = async () => {
+    const { body } = await cluster.call(leader, 'GET', '/api/v1/status');
+    const controllers: { startedAt: string; leadsSince?: string }[] = body.controllers ?? [];
+    const areAll = controllers.length === cluster.controllers.length;
+    return (
+      areAll && controllers.every(({ startedAt, leadsSince = startedAt }) => isOld(startedAt) && isOld(leadsSince))
+    );
+  };
+  await until('the leader to be known to the others', areThere, LIMIT);
+}
+
 test('a killed leader is followed by another one long before its lease ends, and no acknowledged change is lost', async (t) => {
   const cluster = await ControllerCluster.start(t);
   const acknowledged: string[] = [];
@@ -50,6 +67,7 @@ test('a killed leader is followed by another one long before its lease ends, and
   for (let round = 0; round < KILLS; round++) {
     const leader = await leaderOf(cluster);
     const [one, other] = othersOf(cluster, leader);
+    await isReached(cluster, leader);
     const busy = write(cluster, one, `busy-${round}`, acknowledged);
     await until('some changes', () => acknowledged.length >= 3 * (round + 1), LIMIT);
     await leader.stop('SIGKILL');
