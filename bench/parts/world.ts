@@ -154,7 +154,7 @@ export class World {
     }
   }
 
-  /** A request of somebody who may do everything. @returns bytes of the answer */
+  /** A request of one who may do everything. @returns bytes of the answer */
   get(path: string, query: Record<string, unknown>): number {
     const route = ROUTES.find((one) => one.method === 'get' && one.path === path)!;
     const judge = judgeOf([{ role: 'admin' }], this.services);

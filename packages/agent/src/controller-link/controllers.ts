@@ -96,7 +96,7 @@ export class KnownControllers {
     }
   }
 
-  /** A leader tells of itself and of the others. @returns false: another one leads by now */
+  /** A leader names itself and the others. @returns false: another one leads by now */
   learn({ term, controllers }: LeaderMessage): boolean {
     if (term < this.#kept.term) {
       return false;

@@ -37,7 +37,7 @@ export class EventRecorder {
   /**
    * @param options.limit the most events that wait, default `MAX_WAITING`
    * @param options.clock milliseconds since 1970, default `Date.now`
-   * @param options.onInvalid is told of an event that the controller would not take
+   * @param options.onInvalid gets an event that the controller would not take
    */
   constructor(
     options: { limit?: number; clock?: () => number; onInvalid?: (event: AgentEvent, problem: string) => void } = {},

@@ -76,7 +76,7 @@ function knownNextHops(): string[] {
   return found.filter((value) => Number(value[16]) === 2).map((value) => value.slice(0, 4).join(' '));
 }
 
-test('copies take the route of the moment, without an agent that tells of it', async () => {
+test('copies take the route of the moment, without an agent that reports it', async () => {
   const { destinationMac } = world.nextHop;
   assert.deepEqual(await addressesOfCopies(), [destinationMac]);
   assert.ok(knownNextHops().length > 0, 'no CPU knows the next hop');

@@ -6,7 +6,7 @@ import { EtcdLease } from '../store/etcd/lease.ts';
 import { operations, txnRequest } from '../store/etcd/messages.ts';
 import { FollowedKeys } from './followed-keys.ts';
 
-/** What a controller tells of itself. */
+/** What a controller says about itself. */
 export interface ControllerRecord {
   /** New for each run. */
   id: string;
@@ -72,7 +72,7 @@ export class Controllers {
     return this.#keys.isKnown;
   }
 
-  /** What this one tells of itself. */
+  /** What this one says about itself. */
   get self(): ControllerRecord {
     return this.#self;
   }
