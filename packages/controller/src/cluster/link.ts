@@ -148,7 +148,7 @@ export class LeaderLink {
     if (this.#closed) {
       return;
     }
-    // A connection that was open and broke is tried again at once: is somebody there?
+    // A connection that was open and broke is tried again at once: a refusal says that nobody is there.
     // Where nobody answers, one packet may have been lost. A reset says nothing: a leader that is
     // there bounds its strangers so.
     this.#failures += Number(/does not answer|EHOSTUNREACH/.test(failure));

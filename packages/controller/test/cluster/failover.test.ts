@@ -14,7 +14,7 @@ import { ControllerCluster, type ControllerProcess, call, isReady } from './cont
 /** Kills of the leader. `make failover` does more of them. */
 const KILLS = Number(process.env.KILLS ?? 3);
 const LIMIT = { limitMs: 60_000, pauseMs: 20 };
-/** Milliseconds of the lease: whoever takes over sooner has not waited for it. */
+/** Milliseconds of the lease: one who takes over sooner has not waited for it. */
 const LEASE_MS = 10_000;
 
 /** Writes by one controller until it succeeds. @returns milliseconds that it took */

@@ -45,7 +45,7 @@ export interface HoldOptions {
   ttlMs: number;
   /** Called once when another controller may write. */
   onLost: (error: StoreLostError) => void;
-  /** What others are told of this one. */
+  /** What others learn about this one. */
   self?: Pick<Holder, 'id' | 'agents'>;
 }
 

@@ -38,7 +38,7 @@ export class EtcdShared implements SharedSpace {
   readonly #write: FencedWrite;
   readonly #watching: (watch: Watch) => void;
 
-  /** @param watching told of each watch, so that it ends with the store */
+  /** @param watching gets each watch, so that it ends with the store */
   constructor(cluster: Cluster, write: FencedWrite, watching: (watch: Watch) => void) {
     this.#cluster = cluster;
     this.#write = write;
