@@ -48,7 +48,7 @@ for part in "$@"; do
         printf '%s\n' "$files" | grep '/agent/' | grep -v '/preflight[.]' | MIRRORPLANE_HOOK=clsact xargs -P 2 -n 1 unshare -n scripts/test-file.sh || status=1
       fi
       ;;
-    long) printf '%s\n' "$files" | xargs -n 1 scripts/test-file.sh || status=1 ;;
+    long) printf '%s\n' "$files" | LIMIT=5400 xargs -n 1 scripts/test-file.sh || status=1 ;;
     product)
       # These run alone. One captures more than two CPUs can write while other tests run. The other
       # emulates a machine with both CPUs.
