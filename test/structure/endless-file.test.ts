@@ -1,5 +1,7 @@
-// A test file that does not end has failed after a limit. Without that, one file stops a whole check
-// of the tree, and nothing says which.
+/**
+ * A test file that does not end has failed after a limit. Without that, one file stops a whole check
+ * of the tree, and nothing says which.
+ */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
