@@ -115,9 +115,8 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
       logger: log,
     });
     controller = started;
-    if (closed) {
-      await started.close();
-    } else {
+    // `close` waits for this start, and closes what it has started.
+    if (!closed) {
       options.leads?.(started);
     }
   };
@@ -141,6 +140,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   log.info({ addresses: opened.listen.map(formatListen), agents, id }, 'controller follows');
   const close = async () => {
     closed = true;
+    await candidate.withdraw();
     await starting;
     await controller?.close();
     await candidate.close();

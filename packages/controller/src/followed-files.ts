@@ -27,6 +27,7 @@ export class FollowedFiles {
   #follower: Follower | undefined;
   #running: Promise<void> | undefined;
   #closed = false;
+  #closing: Promise<void> | undefined;
   #canLead = false;
   #problem: string | undefined;
   /** The problem of the follower, as it was told last. */
@@ -59,8 +60,13 @@ export class FollowedFiles {
     return this.#problem ?? this.#follower?.problem;
   }
 
-  /** The data directory can be used by a leader then. */
-  async close(): Promise<void> {
+  /** The data directory can be used by a leader then. A second call waits for the first. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#looks);
     // Etcd may not answer: what reads ends at once. What writes to the data directory is waited for.

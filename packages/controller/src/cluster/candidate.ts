@@ -95,11 +95,17 @@ export class Candidate {
     }
   }
 
-  async close(): Promise<void> {
+  /** Takes no place from now on, and keeps one that it has. No claim is under way then. */
+  async withdraw(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#looks);
     this.#keys.close();
     await this.#serial.settled();
+  }
+
+  /** Gives up the place, if it has one. */
+  async close(): Promise<void> {
+    await this.withdraw();
     await this.#hold?.release();
     this.#cluster.close();
   }
@@ -124,7 +130,10 @@ export class Candidate {
           return;
         }
         this.#hold = hold;
-        won(hold);
+        // One that withdrew meanwhile begins nothing: `close` gives the place up.
+        if (!this.#closed) {
+          won(hold);
+        }
       } catch (error) {
         log.warn({ err: error }, 'no controller leads, and etcd does not answer');
         await sleep(PAUSE_MS, undefined, { ref: false });

@@ -23,9 +23,12 @@ import { startEtcd } from '../store/etcd-members.ts';
 async function pair(t: TestContext, options: Partial<ClusteredOptions> = {}) {
   const running: Clustered[] = [];
   t.after(async () => {
-    for (const one of running) {
-      await one.close();
-    }
+    // One that stays open keeps this process alive.
+    const ends = await Promise.allSettled(running.map((one) => one.close()));
+    assert.deepEqual(
+      ends.filter(({ status }) => status === 'rejected'),
+      [],
+    );
   });
   const { endpoints, ctl } = await startEtcd(t, 1);
   const folder = temporaryFolder(t);

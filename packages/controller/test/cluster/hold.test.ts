@@ -1,6 +1,7 @@
 /** A holder of the place stays sure while most members of etcd are well, and only then. */
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { Candidate } from '../../src/cluster/candidate.ts';
@@ -101,13 +102,16 @@ test('a question from before the key was taken does not end the holder that has 
 
 /** A candidate that may lead when `may` is true. */
 function candidate(t: TestContext, { endpoints }: EtcdMembers) {
-  const state = { may: false, term: 0, leader: undefined as number | undefined };
+  const state = { may: false, looked: 0, term: 0, leader: undefined as number | undefined };
   const one = new Candidate({
     etcd: { endpoints },
     self: { id: 'one', agents: '127.0.0.1:7071' },
     leaseMs: 10_000,
     log: createLog('controller', 'silent'),
-    canLead: () => state.may,
+    canLead: () => {
+      state.looked++;
+      return state.may;
+    },
     changed: (leader) => (state.leader = leader?.term),
     won: ({ term }) => (state.term = term),
     lost: assert.fail,
@@ -124,6 +128,25 @@ test('a candidate takes a free place when it has what it needs, also if nothing 
   assert.equal(state.term, 0, 'it leads without what it needs');
   state.may = true;
   await until('it leads', () => state.term !== 0, LIMIT);
+});
+
+test('a candidate that closes while its claim is under way leads nothing, and leaves the place free', async (t) => {
+  const etcd = await startEtcd(t, 1);
+  const { one, state } = candidate(t, etcd);
+  await until('it knows that the place is free', () => state.looked > 0, LIMIT);
+  etcd.members[0]!.signal('SIGSTOP');
+  state.may = true;
+  one.look();
+  // The claim has asked etcd then.
+  await setImmediate();
+  const closing = one.close();
+  etcd.members[0]!.signal('SIGCONT');
+  await closing;
+  assert.equal(state.term, 0, 'it leads after it was closed');
+  // The place would stay taken until the lease ends.
+  const next = new Cluster({ endpoints: etcd.endpoints, giveUpMs: 2000 });
+  const hold = await take(t, next);
+  assert.ok(hold.term > 0);
 });
 
 test('a candidate takes no place away without etcd, and none of a leader that lives again meanwhile', async (t) => {
