@@ -134,13 +134,13 @@ test('a candidate that closes while its claim is under way leads nothing, and le
   const etcd = await startEtcd(t, 1);
   const { one, state } = candidate(t, etcd);
   await until('it knows that the place is free', () => state.looked > 0, LIMIT);
-  etcd.members[0]!.signal('SIGSTOP');
+  await etcd.members[0]!.pause();
   state.may = true;
   one.look();
   // The claim has asked etcd then.
   await setImmediate();
   const closing = one.close();
-  etcd.members[0]!.signal('SIGCONT');
+  etcd.members[0]!.resume();
   await closing;
   assert.equal(state.term, 0, 'it leads after it was closed');
   // The place would stay taken until the lease ends.
@@ -157,7 +157,7 @@ test('a candidate takes no place away without etcd, and none of a leader that li
   assert.equal(await one.depose(hold.term, () => false), false);
   assert.equal(await one.depose(hold.term - 1, () => true), false);
   assert.equal(await hold.confirm(5000), true);
-  etcd.members[0]!.signal('SIGSTOP');
+  await etcd.members[0]!.pause();
   let asked = 0;
   const dead = () => {
     asked++;
@@ -167,7 +167,7 @@ test('a candidate takes no place away without etcd, and none of a leader that li
   await assert.rejects(one.depose(hold.term, dead));
   assert.ok(performance.now() - began < 2500, 'it goes on trying');
   assert.equal(asked, 0, 'nobody is judged dead without an answer of etcd');
-  etcd.members[0]!.signal('SIGCONT');
+  etcd.members[0]!.resume();
   await until('etcd answers', () => one.reachesEtcd(), LIMIT);
   assert.equal(await hold.confirm(10_000), true);
 });

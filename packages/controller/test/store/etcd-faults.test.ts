@@ -137,8 +137,8 @@ test('etcd: a member that is stopped, not ended, is left, with the watch too', a
   const counting = countUp(store);
   await counting.further(10);
   // The store uses the first one since it was opened.
-  etcd.members[0]!.signal('SIGSTOP');
-  t.after(() => etcd.members[0]!.signal('SIGCONT'));
+  await etcd.members[0]!.pause();
+  t.after(() => etcd.members[0]!.resume());
   await counting.further(20);
   await counting.stop();
   const last = counting.acknowledged.at(-1)!.value;

@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
@@ -18,7 +19,9 @@ export interface EtcdMember {
   url: string;
   kill(): Promise<void>;
   start(): void;
-  signal(signal: NodeJS.Signals): void;
+  /** Resolves when none of its threads runs any more. They stop some time after the signal. */
+  pause(): Promise<void>;
+  resume(): void;
 }
 
 export interface EtcdMembers {
@@ -119,5 +122,15 @@ function startMember(t: TestContext, url: string, args: string[]): EtcdMember {
     await kill();
   });
   start();
-  return { url, kill, start, signal: (signal) => child?.kill(signal) };
+  const pause = async () => {
+    child?.kill('SIGSTOP');
+    await until('etcd to be stopped', () => isStopped(child!.pid!));
+  };
+  return { url, kill, start, pause, resume: () => child?.kill('SIGCONT') };
+}
+
+/** Whether each thread of a process is stopped (`man proc`, `/proc/PID/task/TID/stat`). */
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.every((tid) => readFileSync(`/proc/${pid}/task/${tid}/stat`, 'latin1').includes(') T '));
 }
