@@ -30,7 +30,7 @@ import { refusalTeller } from './events/tell-refusals.ts';
 import { Findings } from './findings/findings.ts';
 import { whereabouts } from './findings/whereabouts.ts';
 import { History } from './history/history.ts';
-import { buildApp } from './http/app.ts';
+import { buildApp, endStreams } from './http/app.ts';
 import { mayLook } from './http/look-sight.ts';
 import { CurrentInventory } from './inventory/current-inventory.ts';
 import { LatestTime } from './latest-time.ts';
@@ -377,6 +377,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     closers.add(() => app.close());
     return { app, address };
   });
+  leadership?.onDoubt(() => endStreams(services));
   // The app for clients of other controllers does not listen itself.
   const tunnelled = leadership && buildApp(services);
   closers.add(() => tunnelled?.close());

@@ -11,6 +11,11 @@ export interface LeadershipOptions {
   beforeListening: () => Promise<void>;
 }
 
+/** Milliseconds without a proof of the lead after which nothing is told any more. */
+const DOUBT_MS = 1000;
+/** Milliseconds between two looks for a doubt. */
+const LOOK_MS = 100;
+
 /** The lead of one term. */
 export class Leadership {
   readonly hold: Hold;
@@ -18,6 +23,9 @@ export class Leadership {
   readonly beforeListening: () => Promise<void>;
   readonly followers: Followers;
   readonly tunnels = new Tunnels();
+  readonly #doubts = new Set<() => void>();
+  readonly #looks: NodeJS.Timeout;
+  #isDoubtful = false;
 
   constructor({ hold, controllers, beforeListening }: LeadershipOptions) {
     this.hold = hold;
@@ -28,6 +36,7 @@ export class Leadership {
       isSure: () => hold.isSure,
       doubted: () => void hold.prove(),
     });
+    this.#looks = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
   /** Grows from each leader to the next. */
@@ -42,13 +51,32 @@ export class Leadership {
 
   /**
    * Whether no other controller was known when etcd answered last. While etcd does not answer, one
-   * that has come since is not known.
+   * that has come since is not known. False when this one has given its place back.
    */
   get isAlone(): boolean {
-    return this.controllers.isKnown && this.controllers.all().length === 1;
+    return !this.hold.isReleased && this.controllers.isKnown && this.controllers.all().length === 1;
+  }
+
+  /**
+   * Calls `listener` each time that etcd has not confirmed the lead for a second, and another
+   * controller may lead: what is told from then on may be older than what that one has acknowledged.
+   */
+  onDoubt(listener: () => void): void {
+    this.#doubts.add(listener);
+  }
+
+  #look(): void {
+    const isDoubtful = this.hold.unsureMs >= DOUBT_MS && !this.isAlone;
+    if (isDoubtful && !this.#isDoubtful) {
+      for (const listener of this.#doubts) {
+        listener();
+      }
+    }
+    this.#isDoubtful = isDoubtful;
   }
 
   close(): void {
+    clearInterval(this.#looks);
     this.followers.close();
   }
 }

@@ -113,11 +113,7 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
     return sendProblem(reply, request, problem('NOT_FOUND', detail));
   });
   // A stream would keep its connection open, and so the server.
-  app.addHook('preClose', async () => {
-    for (const stream of services.streams.keys()) {
-      stream.end();
-    }
-  });
+  app.addHook('preClose', async () => endStreams(services));
   const openapi = route({
     method: 'get',
     path: '/api/v1/openapi.json',
@@ -132,6 +128,13 @@ export function buildApp(services: Services, certificate?: ApiCertificate): Fast
     serve(app, spec, services, (request, error) => noteRefused(request, services, error));
   }
   return app;
+}
+
+/** Ends all streams of server-sent events and packets. Their readers connect again. */
+export function endStreams({ streams }: Pick<Services, 'streams'>): void {
+  for (const stream of streams.keys()) {
+    stream.end();
+  }
 }
 
 /** Options of the server of Node.js. */

@@ -9,13 +9,16 @@ import type { Services } from '../services.ts';
 /** Milliseconds that etcd has to confirm the lead. An election of etcd may be under way. */
 const CONFIRM_MS = 3000;
 
-/** Holds requests to the API until the lead is confirmed. Where no other controller runs, nobody else leads. */
+/** Requests whose answers say what the leader knows. */
+const OF_LEADER = /^\/(api\/|metrics\b|readyz\b)/;
+
+/** Holds requests until the lead is confirmed. Where no other controller runs, nobody else leads. */
 export function answerWhileLeading(app: FastifyInstance, { leadership }: Pick<Services, 'leadership'>): void {
   if (leadership === undefined) {
     return;
   }
   app.addHook('onRequest', async ({ url }) => {
-    if (!url.startsWith('/api/') || leadership.isSure || leadership.isAlone) {
+    if (!OF_LEADER.test(url) || leadership.isSure || leadership.isAlone) {
       return;
     }
     if (!(await leadership.hold.confirm(CONFIRM_MS))) {

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
 import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -96,6 +97,22 @@ test('a killed leader is followed by another one long before its lease ends, and
     'acknowledged changes without an entry in the audit log of the last leader',
   );
 });
+
+/** The events of a controller, as a client reads them. */
+function openStream({ api }: ControllerProcess, token: string) {
+  const [host, port] = api.split(':');
+  let text = '';
+  const ended = new Promise<void>((resolve) => {
+    const headers = { authorization: `Bearer ${token}`, accept: 'text/event-stream' };
+    const asked = request({ host, port, path: '/api/v1/events/stream', headers, agent: false }, (response) => {
+      response.on('data', (chunk) => (text += chunk));
+      response.on('close', resolve);
+    });
+    asked.on('error', () => resolve());
+    asked.end();
+  });
+  return { ended, text: () => text };
+}
 
 /** Writes one domain after the other by one controller, and notes which were acknowledged. */
 function write(cluster: ControllerCluster, by: ControllerProcess, prefix: string, acknowledged: string[]) {
@@ -190,14 +207,24 @@ test('a leader that is cut off from etcd alone gives way to one that is not, and
   });
   const [c1, c2] = cluster.controllers as [ControllerProcess, ControllerProcess];
   assert.equal(await leaderOf(cluster), c1);
+  const stream = openStream(c1, cluster.token);
+  await until('the stream begins', () => stream.text().includes('retry:'), LIMIT);
+  const began = performance.now();
   for (const cut of cuts) {
     cut();
   }
+  const ended = stream.ended.then(() => performance.now() - began);
   const late = call(c1.api, 'PUT', '/api/v1/domains/late', {}, { token: cluster.token, limitMs: 60_000 });
-  const took = await writes(cluster, c2, 'after');
+  await ended;
+  const metrics = call(c1.api, 'GET', '/metrics', undefined, { token: cluster.token });
+  const took = (await writes(cluster, c2, 'after')) + (await ended);
+  const refused = await metrics.catch(() => undefined);
+  assert.ok(refused === undefined || refused.status === 503, `metrics of the one that was cut off: ${refused?.status}`);
   t.diagnostic(`until a change by another controller succeeds: ${Math.round(took)} ms`);
   assert.notEqual(await cluster.leader(), c1);
   const answer = await late.catch(() => undefined);
   assert.ok(answer === undefined || answer.status >= 500, `the one that was cut off has answered ${answer?.status}`);
   assert.equal((await cluster.call(c2, 'GET', '/api/v1/domains/late')).status, 404);
+  t.diagnostic(`its stream of events ends after ${Math.round(await ended)} ms`);
+  assert.ok((await ended) < took, 'a stream of the old leader goes on when a change by the new one succeeds');
 });

@@ -6,7 +6,7 @@ import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { Candidate } from '../../src/cluster/candidate.ts';
 import { Cluster } from '../../src/store/etcd/cluster.ts';
-import { Hold } from '../../src/store/etcd/hold.ts';
+import { depose, Hold, SURE_MS, succeed } from '../../src/store/etcd/hold.ts';
 import type { Call } from '../../src/store/etcd/messages.ts';
 import { type EtcdMembers, startEtcd } from '../store/etcd-members.ts';
 import { startProxy } from '../store/etcd-proxy.ts';
@@ -74,7 +74,7 @@ test('a question from before the key was taken does not end the holder that has 
   const cluster = new (class extends Slow {
     override async ask(call: Call, request: Buffer): Promise<Buffer> {
       // The key is taken only after the first look.
-      if (call === 'txn') {
+      if (call === 'txn' && claim === undefined) {
         await new Promise<void>((resolve) => {
           claim = resolve;
         });
@@ -98,6 +98,39 @@ test('a question from before the key was taken does not end the holder that has 
   }
   assert.equal(await hold.confirm(5000), true);
   assert.deepEqual(lost, []);
+});
+
+/** Milliseconds that a new holder waits for the former one, from the moment when it has the key. */
+async function waitsFor(hold: Hold): Promise<number> {
+  const began = performance.now();
+  await hold.formerIsUnsure();
+  return performance.now() - began;
+}
+
+test('a new holder waits until the former one is unsure, unless that one has left or its process has ended', async (t) => {
+  const { endpoints } = await startEtcd(t, 1);
+  const clusterOf = () => new Cluster({ endpoints, giveUpMs: 2000 });
+  const first = await take(t, clusterOf());
+  assert.equal(await first.confirm(5000), true);
+  await first.release();
+  assert.deepEqual([first.isSure, await first.prove(), await first.confirm(1000)], [false, false, false]);
+  const second = await take(t, clusterOf(), () => undefined);
+  assert.ok((await waitsFor(second)) < SURE_MS / 2, 'the former one has left');
+  // What the first one has said says nothing of the second one.
+  const asking = clusterOf();
+  t.after(() => asking.close());
+  assert.equal(await depose(asking, second.term), true);
+  const third = await take(t, clusterOf(), () => undefined);
+  assert.ok((await waitsFor(third)) > SURE_MS / 2, 'the former one may be sure');
+  assert.equal(await third.confirm(5000), true);
+  assert.equal(await succeed(asking, second.term), false, 'it is the place of another one');
+  assert.equal(await succeed(asking, third.term), true);
+  await until('the third one knows it', () => !third.isSure, LIMIT);
+  // One that has lost the place gives back no place of another one.
+  const fourth = await take(t, clusterOf());
+  assert.ok((await waitsFor(fourth)) < SURE_MS / 2, 'the process of the former one has ended');
+  await third.release();
+  assert.equal(await fourth.confirm(5000), true);
 });
 
 /** A candidate that may lead when `may` is true. */

@@ -6,13 +6,19 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreLostError, StoreUnavailableError } from '../store.ts';
+import { LeaseExpiredError, StoreLostError } from '../store.ts';
 import type { Cluster } from './cluster.ts';
 import { EtcdLease } from './lease.ts';
 import { answers, type Condition, type KeyValue, operations, rangeRequest, txnRequest } from './messages.ts';
 
 /** Key of the controller that may write. */
 export const LEADER_KEY = '/mirrorplane/leader';
+/**
+ * Term of a leader of which it is certain that it answers nothing and sends nothing any more. It is
+ * written in the transaction that frees the place. Who takes the place next removes it, so it never
+ * speaks of an earlier leader.
+ */
+export const LEFT_KEY = '/mirrorplane/left';
 
 /** Who has the key. */
 export interface Holder {
@@ -33,6 +39,11 @@ interface HolderRecord extends Holder {
 
 /** Milliseconds between two looks whether the key is still ours. */
 const PROOF_MS = 200;
+/**
+ * Milliseconds between two renewals of the lease. It costs etcd no write. What is left of the lease
+ * tells others for how long the holder has not reached etcd.
+ */
+const KEEP_MS = 500;
 /** Milliseconds that a look proves that nobody else has taken the key. See `Hold.isSure`. */
 export const SURE_MS = 700;
 /** Milliseconds that etcd has for a transaction that deposes a holder. */
@@ -61,6 +72,12 @@ export class Hold {
   #takenAt = 0;
   #writes = 0;
   #lost: StoreLostError | undefined;
+  /** Whether the one before this one is known to answer nothing any more. */
+  #formerHasLeft = false;
+  /** Whether the key was given back. */
+  #isReleased = false;
+  /** Renewals of the lease that have no answer yet. */
+  #unkept = 0;
   /** Start of the last request that has found the key, on the monotonic clock. */
   #provenAt = Number.NEGATIVE_INFINITY;
   /** The last look, until it has an answer. */
@@ -75,7 +92,7 @@ export class Hold {
     this.#onLost = onLost;
     this.#record = { controller: `${hostname()}, process ${process.pid}`, since: new Date().toISOString(), ...self };
     this.#timers = [
-      setInterval(() => void this.#keep(), ttlMs / 3).unref(),
+      setInterval(() => void this.#keep(), Math.min(KEEP_MS, ttlMs / 3)).unref(),
       setInterval(() => void this.prove(), PROOF_MS).unref(),
     ];
   }
@@ -134,14 +151,32 @@ export class Hold {
    * sure until it has asked. Writes need no such look, because etcd compares the key.
    */
   get isSure(): boolean {
-    return this.#lost === undefined && performance.now() - this.#provenAt < SURE_MS;
+    return !this.#isOver && this.unsureMs < SURE_MS;
+  }
+
+  /** Milliseconds since the start of the last request that has found the key to be ours. */
+  get unsureMs(): number {
+    return performance.now() - this.#provenAt;
+  }
+
+  /** Whether the key was given back. Then this holder answers nothing and sends nothing. */
+  get isReleased(): boolean {
+    return this.#isReleased;
+  }
+
+  get #isOver(): boolean {
+    return this.#isReleased || this.#lost !== undefined;
   }
 
   /**
    * Resolves when the holder before this one is not sure any more, so that it answers no request
-   * with what was true before.
+   * with what was true before. At once where it has given the place back itself, or its process is
+   * known to have ended.
    */
   async formerIsUnsure(): Promise<void> {
+    if (this.#formerHasLeft) {
+      return;
+    }
     await sleep(Math.max(0, this.#takenAt + SURE_MS - performance.now()));
   }
 
@@ -174,7 +209,7 @@ export class Hold {
   /** Asks until this holder is sure, or has lost the key, or the time is over. @returns `isSure` */
   async confirm(limitMs: number): Promise<boolean> {
     const end = performance.now() + limitMs;
-    while (!this.isSure && this.#lost === undefined && performance.now() < end) {
+    while (!this.isSure && !this.#isOver && performance.now() < end) {
       if (!(await this.prove())) {
         await sleep(CONFIRM_PAUSE_MS);
       }
@@ -185,7 +220,7 @@ export class Hold {
   async #prove(began: number, step: number): Promise<boolean> {
     // An answer to a question from before the key was taken says nothing of the key now.
     const term = this.#revision;
-    if (term === 0) {
+    if (term === 0 || this.#isReleased) {
       return false;
     }
     try {
@@ -199,7 +234,7 @@ export class Hold {
       return false;
     }
     this.#proved(began);
-    return this.#lost === undefined;
+    return !this.#isOver;
   }
 
   #proved(began: number): void {
@@ -212,22 +247,27 @@ export class Hold {
     }
   }
 
-  /** Puts the key if it is absent. Returns another holder. */
+  /** Puts the key if it is absent, and takes away what is said of the former one. Returns another holder. */
   async #claim(): Promise<KeyValue | undefined> {
-    const key = operations.put(LEADER_KEY, this.nextValue(), this.#lease.number);
+    const success = [
+      operations.range({ key: LEFT_KEY }),
+      operations.put(LEADER_KEY, this.nextValue(), this.#lease.number),
+      operations.remove(LEFT_KEY),
+    ];
     const read = operations.range({ key: LEADER_KEY });
-    const request = txnRequest([{ key: LEADER_KEY, createRevision: 0 }], [key], [read]);
+    const request = txnRequest([{ key: LEADER_KEY, createRevision: 0 }], success, [read]);
     const began = performance.now();
     const { ok, revision, ranges } = answers.txn(await this.#cluster.ask('txn', request));
     const there = ranges[0]?.entries[0];
     this.#takenAt = performance.now();
     if (ok) {
       this.#revision = revision;
+      this.#formerHasLeft = there !== undefined;
       this.#proved(began);
     } else if (there === undefined) {
       return this.#claim();
     } else if (there.value.toString().includes(this.#run)) {
-      // The answer to the first attempt got lost.
+      // The answer to the first attempt got lost, and with it what was said of the former one.
       this.#revision = there.createRevision;
     } else {
       return there;
@@ -281,19 +321,31 @@ export class Hold {
     }
   }
 
-  /** Gives the key back. */
+  /**
+   * Gives the key back. From now on, this holder is not sure that it leads. It has to answer nothing
+   * and send nothing any more: then the next one need not wait for it.
+   */
   async release(): Promise<void> {
     this.#stop();
+    const isFirst = !this.#isOver && this.#revision !== 0;
+    this.#isReleased = true;
+    if (isFirst) {
+      await this.#cluster.ask('txn', leave(this.#revision)).catch(() => undefined);
+    }
     await this.#lease.revoke().catch(() => undefined);
   }
 
+  /** While a renewal has no answer, the next one goes to another member, as a look does. */
   async #keep(): Promise<void> {
+    const step = this.#unkept++;
     try {
-      await this.#lease.keepAlive();
+      await this.#lease.keepAliveOnce(SURE_MS, step);
     } catch (error) {
-      if (!(error instanceof StoreUnavailableError)) {
+      if (error instanceof LeaseExpiredError) {
         this.#lose();
       }
+    } finally {
+      this.#unkept--;
     }
   }
 
@@ -304,7 +356,7 @@ export class Hold {
   }
 
   #lose(): void {
-    if (this.#lost === undefined) {
+    if (!this.#isOver) {
       this.#stop();
       this.#lost = new StoreLostError(
         'this controller does not lead any more: its lease in etcd has expired, or another controller has taken its place',
@@ -317,6 +369,21 @@ export class Hold {
 /** The holder in a value of the key. */
 export function readHolder(value: Uint8Array | string): Holder {
   return JSON.parse(typeof value === 'string' ? value : Buffer.from(value).toString()) as HolderRecord;
+}
+
+/** Frees the place of a holder that answers nothing and sends nothing any more, and says so. */
+const leave = (term: number) =>
+  txnRequest(
+    [{ key: LEADER_KEY, createRevision: term }],
+    [operations.remove(LEADER_KEY), operations.put(LEFT_KEY, String(term))],
+  );
+
+/**
+ * Takes the key away from a holder whose process has ended. As `depose`, but the next one need not
+ * wait for it. @throws EtcdError if etcd does not answer
+ */
+export async function succeed(cluster: Cluster, term: number): Promise<boolean> {
+  return answers.txn(await cluster.askOnce('txn', leave(term), DEPOSE_MS)).ok;
 }
 
 /**

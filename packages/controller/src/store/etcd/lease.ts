@@ -35,7 +35,16 @@ export class EtcdLease implements Lease {
   }
 
   async keepAlive(): Promise<void> {
-    if (answers.keepAlive(await this.#cluster.ask('keepAlive', leaseRequest(this.number))) === 0) {
+    this.#checkKept(await this.#cluster.ask('keepAlive', leaseRequest(this.number)));
+  }
+
+  /** As `keepAlive`, with one attempt at one member. See `Cluster.askOnce`. */
+  async keepAliveOnce(limitMs: number, step: number): Promise<void> {
+    this.#checkKept(await this.#cluster.askOnce('keepAlive', leaseRequest(this.number), limitMs, step));
+  }
+
+  #checkKept(answer: Buffer): void {
+    if (answers.keepAlive(answer) === 0) {
       throw new LeaseExpiredError(`lease ${this.id} has expired`);
     }
   }
