@@ -16,6 +16,7 @@ import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
 import { Leading } from './leading.ts';
 import { LookOrders } from './look-orders.ts';
 import { Renewals } from './renewals.ts';
+import { ReportTurns } from './report-turns.ts';
 import { CLOSE, type Peer, Session } from './session.ts';
 import { watchEnds } from './session-ends.ts';
 
@@ -40,6 +41,7 @@ export class AgentSessions {
   readonly #silent = new WeakMap<Session, Session>();
   readonly #looks: LookOrders;
   readonly #renewals: Renewals;
+  readonly #turns = new ReportTurns();
   readonly #leading: Leading;
   readonly #stopWatching: () => void;
   readonly #endLooks: (node: string, code: number, why: string) => void;
@@ -79,6 +81,7 @@ export class AgentSessions {
       observer,
       agentEvents,
       log,
+      turns: this.#turns,
       admits: (asking) => this.#admit(asking),
       rival: (decided) => this.#rival(decided),
       mayTell: () => this.#leading.mayTell,

@@ -23,6 +23,7 @@ import { Pings } from './pings.ts';
 import { ProgramSender } from './program-sender.ts';
 import { protocolProblem } from './protocol.ts';
 import { ReportOrders } from './report-orders.ts';
+import { type ReportTurns, SHORT_BYTES } from './report-turns.ts';
 
 /** WebSocket close codes of the controller. A text with the reason accompanies the code. */
 export const CLOSE = {
@@ -60,6 +61,8 @@ export const HELLO_TIMEOUT_MS = 10_000;
  * second. Beyond it, the node's messages wait in its socket.
  */
 const BUSY = { reserve: 1000, perSecond: 250 };
+/** Large messages of one agent that wait for their turn. More of them wait in its socket. */
+const MOST_LATER = 2;
 
 /** The other end of a connection. */
 export interface Peer {
@@ -75,6 +78,8 @@ export interface Peer {
 
 /** Callbacks of a session. */
 export interface SessionHost extends ReportHost {
+  /** Of the large reports of all agents. */
+  turns: ReportTurns;
   /**
    * Why the session is refused. Undefined: it is accepted. If another agent must be asked first,
    * messages wait meanwhile.
@@ -114,6 +119,11 @@ export class Session {
   #asked: ProgramWantedMessage | undefined;
   readonly #busy = new TokenBucket(BUSY);
   #resume: NodeJS.Timeout | undefined;
+  /** Messages that wait for a turn, in the order in which they came. */
+  #later: Buffer[] = [];
+  /** This end has closed the connection: nothing more is read. */
+  #isClosed = false;
+  readonly #takeTurn = () => this.#turn();
 
   constructor(socket: WebSocket, peer: Peer, host: SessionHost) {
     const { node } = peer;
@@ -181,6 +191,10 @@ export class Session {
 
   /** Closes the connection. If the other end does not answer, the connection is destroyed. */
   close(code: number, reason: string): void {
+    // What it has said goes with its connection: the next one tells the whole.
+    this.#isClosed = true;
+    this.#later = [];
+    this.#host.turns.drop(this.#takeTurn);
     this.#socket.close(code, reason);
     setTimeout(() => this.#socket.terminate(), 2000).unref();
   }
@@ -194,6 +208,57 @@ export class Session {
       this.#waiting.push(data);
       return;
     }
+    if (!this.#greeted || isBinary || data.length <= SHORT_BYTES) {
+      this.#readLater();
+      this.#take(data, isBinary);
+      return;
+    }
+    this.#later.push(data);
+    if (this.#later.length >= MOST_LATER) {
+      this.#socket.pause();
+    }
+    if (this.#later.length === 1) {
+      this.#host.turns.run(this.#takeTurn);
+    }
+  }
+
+  /** Reads the first message that waits. The next one waits for another turn. */
+  #turn(): void {
+    const data = this.#later.shift();
+    if (data === undefined) {
+      return;
+    }
+    this.#take(data, false);
+    this.#goOn();
+    if (this.#later.length > 0) {
+      this.#host.turns.run(this.#takeTurn);
+    }
+  }
+
+  /** Reads all that waits, because what came after it is read now. */
+  #readLater(): void {
+    if (this.#later.length > 0) {
+      this.#host.turns.drop(this.#takeTurn);
+      for (const data of this.#later.splice(0)) {
+        this.#take(data, false);
+      }
+      this.#goOn();
+    }
+  }
+
+  /** Reads on from the socket, unless there is a reason to wait. */
+  #goOn(): void {
+    const mayGoOn = this.#resume === undefined && this.#waiting === undefined && this.#later.length < MOST_LATER;
+    if (mayGoOn && this.#socket.isPaused) {
+      this.#socket.resume();
+    }
+  }
+
+  /** Reads a message. A node that costs too much waits then. */
+  #take(data: Buffer, isBinary: boolean): void {
+    if (this.#isClosed) {
+      return;
+    }
     const began = performance.now();
     this.#read(data, isBinary);
     const wait = this.#busy.spend(performance.now() - began);
@@ -201,7 +266,7 @@ export class Session {
       this.#socket.pause();
       this.#resume = setTimeout(() => {
         this.#resume = undefined;
-        this.#socket.resume();
+        this.#goOn();
       }, wait);
     }
   }
@@ -329,6 +394,8 @@ export class Session {
     clearTimeout(this.#helloTimer);
     this.#pings.close();
     this.#reports.close();
+    this.#readLater();
+    this.#host.turns.drop(this.#takeTurn);
     clearTimeout(this.#resume);
     if (this.#greeted) {
       this.#host.onClose(this);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { emptyProgram, SYNC_PROTOCOL } from '@mirrorplane/contract';
 import { LiveNodes } from '../../src/reports/live-nodes.ts';
 import type { Services } from '../../src/services.ts';
@@ -53,7 +54,7 @@ function connected() {
   };
   const revisions = () =>
     sent.flatMap((text) => (JSON.parse(text) as { program?: { revision: number } }).program?.revision ?? []);
-  return { say, plan, revisions, close };
+  return { say, plan, revisions, close, live: services.live };
 }
 
 test('a plan from before the hello does not set an agent back to an earlier revision', (t) => {
@@ -65,4 +66,27 @@ test('a plan from before the hello does not set an agent back to an earlier revi
   assert.deepEqual(revisions(), []);
   plan(3);
   assert.deepEqual(revisions(), [3]);
+});
+
+test('what an agent says is read in the order in which it came, though long reports wait for their turn', async (t) => {
+  const { say, close, live } = connected();
+  t.after(close);
+  say({ type: 'hello', protocol: SYNC_PROTOCOL, node: 'node-1', agentVersion: '1', kernel: '6.1' });
+  const inventory = (mtu: number, ...ifindexes: number[]) => {
+    const devices = ifindexes.map((ifindex) => ({
+      ...{ name: `tap${ifindex}`, ifindex, mac: '02:00:00:00:00:01', mtu, up: true, linkType: 'tun' },
+    }));
+    say({ type: 'inventory', devices });
+  };
+  const mtus = () => live.get('node-1')?.devices.map(({ mtu }) => mtu);
+  const many = Array.from({ length: 4000 }, (_, index) => index + 1);
+  inventory(1000, ...many);
+  assert.equal(mtus()?.length, 4000, 'the first one uses up its turn');
+  inventory(2000, ...many);
+  assert.equal(mtus()?.[0], 1000, 'the second one waits');
+  inventory(3000, 1);
+  assert.deepEqual(mtus(), [3000], 'a short one comes after those before it');
+  await turn();
+  await turn();
+  assert.deepEqual(mtus(), [3000]);
 });

@@ -1,0 +1,70 @@
+/**
+ * Large reports of all agents take turns with everything else: requests, programs that are sent, and
+ * what agents confirm do not wait for more than a few milliseconds of them.
+ */
+
+/** Bytes of a message up to which it is read at once: nobody waits long for it. */
+export const SHORT_BYTES = 4096;
+/** Milliseconds of large reports in one turn of the event loop. */
+const TURN_MS = 8;
+
+export class ReportTurns {
+  readonly #now: () => number;
+  readonly #turnMs: number;
+  /** What waits for its turn, the first one first. */
+  readonly #waiting = new Set<() => void>();
+  /** Milliseconds of reports in this turn. */
+  #spent = 0;
+  #next: NodeJS.Immediate | undefined;
+
+  /** @param now milliseconds of a monotonic clock @param turnMs milliseconds of work in a turn */
+  constructor(now: () => number = () => performance.now(), turnMs = TURN_MS) {
+    this.#now = now;
+    this.#turnMs = turnMs;
+  }
+
+  /** How many wait for their turn. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Runs `work` in this turn, or in a later one where this turn is used up or others wait. What waits
+   * already keeps its place. `work` must not throw.
+   */
+  run(work: () => void): void {
+    if (this.#waiting.size > 0 || this.#spent >= this.#turnMs) {
+      this.#waiting.add(work);
+    } else {
+      this.#work(work);
+    }
+    this.#next ??= setImmediate(() => this.#turn());
+  }
+
+  /** `work` does not wait any more. */
+  drop(work: () => void): void {
+    this.#waiting.delete(work);
+  }
+
+  #turn(): void {
+    this.#next = undefined;
+    this.#spent = 0;
+    for (const work of this.#waiting) {
+      if (this.#spent >= this.#turnMs) {
+        break;
+      }
+      this.#waiting.delete(work);
+      this.#work(work);
+    }
+    // Also without any that wait: what came meanwhile counts for the turn in which it came.
+    if (this.#spent > 0 || this.#waiting.size > 0) {
+      this.#next ??= setImmediate(() => this.#turn());
+    }
+  }
+
+  #work(work: () => void): void {
+    const began = this.#now();
+    work();
+    this.#spent += this.#now() - began;
+  }
+}

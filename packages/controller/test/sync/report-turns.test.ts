@@ -1,0 +1,63 @@
+/** Large reports take turns with everything else. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { ReportTurns } from '../../src/sync/report-turns.ts';
+
+/** Turns on a clock of its own: each piece of work takes so many milliseconds. */
+function made() {
+  const clock = { now: 0 };
+  const done: string[] = [];
+  const turns = new ReportTurns(() => clock.now, 10);
+  const work = (name: string, ms: number) => () => {
+    clock.now += ms;
+    done.push(name);
+  };
+  return { turns, done, work };
+}
+
+test('work runs at once until a turn is used up, and the rest in later turns in the order in which it came', async () => {
+  const { turns, done, work } = made();
+  for (const name of ['a', 'b', 'c', 'd', 'e']) {
+    turns.run(work(name, 6));
+  }
+  assert.deepEqual(done, ['a', 'b']);
+  assert.equal(turns.waiting, 3);
+  await turn();
+  assert.deepEqual(done, ['a', 'b', 'c', 'd']);
+  turns.run(work('f', 1));
+  assert.deepEqual(done, ['a', 'b', 'c', 'd'], 'what comes later does not overtake');
+  await turn();
+  assert.deepEqual(done, ['a', 'b', 'c', 'd', 'e', 'f']);
+});
+
+test('what else the event loop has to do comes between two turns', async () => {
+  const { turns, done, work } = made();
+  for (let at = 0; at < 6; at++) {
+    turns.run(work(`report ${at}`, 11));
+  }
+  setImmediate(() => done.push('edit'));
+  while (turns.waiting > 0) {
+    await turn();
+  }
+  assert.equal(done.indexOf('edit'), 2, `an edit waits for one turn: ${done}`);
+});
+
+test('after a quiet time, work runs at once again', async () => {
+  const { turns, done, work } = made();
+  turns.run(work('a', 50));
+  await turn();
+  await turn();
+  turns.run(work('b', 1));
+  assert.deepEqual(done, ['a', 'b']);
+});
+
+test('work that is dropped does not run', async () => {
+  const { turns, done, work } = made();
+  turns.run(work('a', 50));
+  const dropped = work('b', 1);
+  turns.run(dropped);
+  turns.drop(dropped);
+  await turn();
+  assert.deepEqual(done, ['a']);
+});
