@@ -2,13 +2,14 @@
  * `make scale-parts`: what the parts of the controller cost in a large cluster, each alone. Nodes are
  * only messages, so that one process measures 1,000 of them. usage: main.ts [NODES…], default 100
  * 1000; RUNS= is how often each thing is done, SNAPSHOT= a file for a snapshot of the
- * heap, PROFILE= one for a profile of the CPU while interfaces move.
+ * heap, PROFILE= one for a profile of the CPU while interfaces move, REST_PROFILE= one while all
+ * sources count and nothing else happens, for REST= seconds.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import type { NodeRecord } from '@mirrorplane/controller/testing';
 import { keyOf, openSqliteStore } from '@mirrorplane/controller/testing';
 import { fillStore } from '../scale/fill.ts';
@@ -82,6 +83,7 @@ async function measure(nodes: number): Promise<void> {
     if (process.env.SNAPSHOT) {
       (await import('node:v8')).writeHeapSnapshot(process.env.SNAPSHOT);
     }
+    await profiled(() => rest(world), process.env.REST_PROFILE);
     await reads(world);
     await profiled(() => changes(world));
     memory('after changes');
@@ -100,8 +102,7 @@ async function measure(nodes: number): Promise<void> {
 }
 
 /** With `PROFILE=FILE`: writes a profile of the CPU. */
-async function profiled(work: () => Promise<void>): Promise<void> {
-  const file = process.env.PROFILE;
+async function profiled(work: () => Promise<void>, file = process.env.PROFILE): Promise<void> {
   if (!file) {
     return work();
   }
@@ -116,11 +117,53 @@ async function profiled(work: () => Promise<void>): Promise<void> {
 }
 
 async function timesOfNodes({ nodes }: World, work: (node: World['nodes'][number]) => void): Promise<number[]> {
-  return nodes.map((node) => {
+  const all: number[] = [];
+  for (const node of nodes) {
+    // Reports of a new turn are taken at once.
+    await turn();
     const began = cpuMs();
     work(node);
-    return cpuMs() - began;
-  });
+    all.push(cpuMs() - began);
+  }
+  return all;
+}
+
+/** Milliseconds between two reports of a node in a large cluster, and how long a rest is. */
+const REPORT_MS = 5000;
+const REST_MS = 1000 * Number(process.env.REST ?? 20);
+
+/**
+ * All sources count, and nothing else happens. The reports come evenly. What it costs to write them
+ * is left out, because nodes do that.
+ */
+async function rest({ nodes }: World): Promise<void> {
+  const all = () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  };
+  const written = all();
+  let bytes = 0;
+  for (const node of nodes) {
+    bytes += node.countersText().length;
+  }
+  const writing = (all() - written) / nodes.length;
+  const [before, own, began] = [all(), cpuMs(), performance.now()];
+  let reports = 0;
+  for (;;) {
+    const elapsed = performance.now() - began;
+    if (elapsed >= REST_MS) {
+      break;
+    }
+    for (const due = (elapsed / REPORT_MS) * nodes.length; reports < due; reports++) {
+      nodes[reports % nodes.length]!.counters();
+    }
+    await sleep(5);
+  }
+  const seconds = (performance.now() - began) / 1000;
+  row('rest: CPU time in a second', [(all() - before - reports * writing) / seconds]);
+  row('rest: of that the main thread', [(cpuMs() - own - reports * writing) / seconds]);
+  row('rest: reports in a second', [reports / seconds], '');
+  row('rest: size of a report', [bytes / nodes.length / 1000], 'kB');
 }
 
 async function reads(world: World): Promise<void> {
@@ -142,6 +185,7 @@ async function reads(world: World): Promise<void> {
       node.counters();
       return world.get(path, { limit: 100, view: 'summary', ...query });
     });
+    await turn();
     row(`after a report: ${what}`, all);
   }
   row(

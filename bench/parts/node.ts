@@ -96,6 +96,16 @@ export class ReportingNode extends EventEmitter {
 
   /** All its counters, which have grown since the last time. */
   counters(): void {
+    this.deliver(this.countersText());
+  }
+
+  /** A message of the node comes. */
+  deliver(text: string): void {
+    this.emit('message', Buffer.from(text), false);
+  }
+
+  /** The message with all its counters, which have grown since the last time. */
+  countersText(): string {
     const packets = RATE.packets * ++this.#reports;
     const count = { packets, bytes: packets * RATE.bytes };
     const counts = { matched: count, sampledOut: ZERO, copied: count, truncated: ZERO, dropped: {}, skipped: {} };
@@ -134,7 +144,7 @@ export class ReportingNode extends EventEmitter {
       uplinks: [{ device: 'eth0', ifindex: 2, bytesPerSecond: 1.25e9, throttled: false }],
     };
     const reading = { run: this.name, readAt: this.#reports * 5000 };
-    this.#say({ type: 'counters', reading, report, traffic });
+    return JSON.stringify({ type: 'counters', reading, report, traffic });
   }
 
   send(text: string): void {
@@ -166,7 +176,7 @@ export class ReportingNode extends EventEmitter {
   }
 
   #say(message: object): void {
-    this.emit('message', Buffer.from(JSON.stringify(message)), false);
+    this.deliver(JSON.stringify(message));
   }
 
   #underlay() {
