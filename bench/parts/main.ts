@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { NodeRecord } from '@mirrorplane/controller/testing';
 import { keyOf, openSqliteStore } from '@mirrorplane/controller/testing';
 import { fillStore } from '../scale/fill.ts';
