@@ -7,8 +7,9 @@ import { createLog } from '@mirrorplane/daemon';
 import manifest from '../package.json' with { type: 'json' };
 import { Candidate } from './cluster/candidate.ts';
 import { Controllers, newControllerId } from './cluster/controllers.ts';
-import { Follower } from './cluster/follower.ts';
+import { Follower, type FollowerOptions } from './cluster/follower.ts';
 import { Leadership } from './cluster/leadership.ts';
+import { Runs } from './cluster/runs.ts';
 import { type Controller, type ControllerOptions, prepareFolder, startController } from './controller.ts';
 import { FollowedFiles } from './followed-files.ts';
 import { warmUp } from './http/app.ts';
@@ -56,12 +57,13 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   const log = options.logger ?? createLog('controller', 'info');
   prepareFolder(options.data);
   const id = newControllerId();
+  const runs = await Runs.begin(options.data, id);
   let agents = '';
   const record = () => ({ id, host: hostname(), version: manifest.version, startedAt, agents });
   const startedAt = new Date(clock()).toISOString();
   let candidate: Candidate | undefined;
   let files: FollowedFiles;
-  const { follower, ...opened } = await Follower.open({
+  const { follower, ...opened } = await openOrEnd(runs, {
     data: options.data,
     listen,
     agentListen,
@@ -71,6 +73,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     self: record,
     depose: async (term, isDead) => files.canLead && candidate!.depose(term, isDead),
     reachesEtcd: () => candidate!.reachesEtcd(),
+    silenceOf: (leader) => candidate!.silenceOf(leader),
     clock,
     log,
   });
@@ -126,7 +129,13 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     leaseMs: etcd.leaseMs ?? LEASE_MS,
     log,
     canLead: () => files.canLead,
-    changed: (leader) => follower.follow(leader),
+    changed: (leader) => {
+      const isOver = runs.areOver(leader?.id);
+      follower.follow(isOver ? undefined : leader);
+      if (isOver) {
+        void candidate!.succeed(leader!);
+      }
+    },
     won: (hold) => {
       starting = lead(hold).catch(async (error: Error) => {
         // Another one can try at once.
@@ -147,6 +156,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     await files.close();
     await follower.close();
     await controllers.close();
+    runs.close();
   };
   return {
     addresses: opened.listen.map(formatListen),
@@ -155,6 +165,13 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
     planningFor: () => controller?.planningFor() ?? 0,
     close,
   };
+}
+
+async function openOrEnd(runs: Runs, options: FollowerOptions) {
+  return Follower.open(options).catch((error: unknown) => {
+    runs.close();
+    throw error;
+  });
 }
 
 function advertised(host: string, port: number): string {

@@ -16,19 +16,13 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { isForeign, requireNotReplaceable, requireOwnFolder } from '@mirrorplane/daemon';
-import koffi from 'koffi';
+import { isForeign, lockFile, requireNotReplaceable, requireOwnFolder } from '@mirrorplane/daemon';
 
 /** The locked file in the data folder. An uninstall removes it. */
 export const LOCK_FILE = 'lock';
 
-/** include/uapi/asm-generic/fcntl.h */
-const LOCK_EX = 2;
-const LOCK_NB = 4;
 const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
-
-const flock = koffi.load('libc.so.6').func('int flock(int fd, int operation)');
 
 /**
  * Takes the lock of a data folder. Returns the function that frees it.
@@ -42,7 +36,7 @@ export async function holdLock(data: string): Promise<() => void> {
     const free = () => closeSync(fd);
     try {
       requireOwn(path, fstatSync(fd), OTHERS);
-      take(fd, data);
+      await take(fd, data);
       requireOwnFolder(data);
       // An uninstall may have removed the file in between. Other processes would then not see the
       // lock.
@@ -75,7 +69,7 @@ export async function holdPins(folder: string): Promise<() => void> {
     if ((fstatSync(fd).mode & OTHERS) !== 0) {
       fchmodSync(fd, 0o700);
     }
-    take(fd, folder);
+    await take(fd, folder);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -100,15 +94,16 @@ export function requireNoLink(folder: string): void {
   throw new Error(`${folder} is a symbolic link: give the directory that it points to`);
 }
 
-function take(fd: number, folder: string): void {
-  if (flock(fd, LOCK_EX | LOCK_NB) === 0) {
-    return;
+async function take(fd: number, folder: string): Promise<void> {
+  let isOurs: boolean;
+  try {
+    isOurs = await lockFile(fd);
+  } catch (error) {
+    throw new Error(`${folder} cannot be locked: ${(error as Error).message}`);
   }
-  const errno = koffi.errno();
-  if (errno === koffi.os.errno.EWOULDBLOCK) {
+  if (!isOurs) {
     throw new Error(`another agent uses ${folder}: stop it first`);
   }
-  throw new Error(`${folder} cannot be locked: errno ${errno}`);
 }
 
 /** @param forbidden permission bits that the path must not have */

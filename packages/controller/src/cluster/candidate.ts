@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Serial } from '@mirrorplane/base';
 import type { Logger } from '@mirrorplane/daemon';
 import { Cluster, type EtcdOptions } from '../store/etcd/cluster.ts';
-import { depose, Hold, type Holder, LEADER_KEY, readHolder, readTerm } from '../store/etcd/hold.ts';
+import { depose, Hold, type Holder, LEADER_KEY, readHolder, readTerm, succeed } from '../store/etcd/hold.ts';
+import { silenceOf } from '../store/etcd/lease.ts';
 import type { StoreLostError } from '../store/store.ts';
 import { FollowedKeys } from './followed-keys.ts';
 
@@ -76,6 +77,36 @@ export class Candidate {
    */
   async depose(term: number, isDead: () => boolean): Promise<boolean> {
     return (await readTerm(this.#cluster, WELL_MS)) === term && isDead() && depose(this.#cluster, term);
+  }
+
+  /**
+   * Frees the place of a leader whose process has ended for certain, and tries until it is free: the
+   * next one need not wait for anything.
+   */
+  async succeed({ term, controller }: KnownLeader): Promise<void> {
+    const { log } = this.#options;
+    while (!this.#closed && this.#leader?.term === term) {
+      try {
+        if (await succeed(this.#cluster, term)) {
+          log.info(
+            { leader: controller, term },
+            'the leader was an earlier run with this data directory: it has ended',
+          );
+        }
+        return;
+      } catch (error) {
+        log.debug({ err: error, term }, 'the place of an earlier run cannot be freed yet');
+        await sleep(PAUSE_MS, undefined, { ref: false });
+      }
+    }
+  }
+
+  /**
+   * Milliseconds for which at least a leader has not reached etcd, as etcd says, in half a second.
+   * Undefined: etcd does not answer, or cannot know.
+   */
+  async silenceOf({ lease }: KnownLeader): Promise<number | undefined> {
+    return lease === undefined ? undefined : silenceOf(this.#cluster, lease, WELL_MS).catch(() => undefined);
   }
 
   /** Whether etcd answers this one, in half a second. */

@@ -27,10 +27,18 @@ export interface FollowerOptions {
   depose: (term: number, isDead: () => boolean) => Promise<boolean>;
   /** Whether etcd answers this controller. */
   reachesEtcd: () => Promise<boolean>;
+  /** Milliseconds for which at least a leader has not reached etcd. Undefined: it is not known. */
+  silenceOf: (leader: KnownLeader) => Promise<number | undefined>;
   clock: () => number;
   log: Logger;
 }
 
+/**
+ * Milliseconds in which changes of the lead are counted, how many of them are usual, and the
+ * patience that each more of them adds: where nobody can lead for long, the place does not go from
+ * one to the next.
+ */
+const CHANGES = { withinMs: 20_000, usual: 2, patienceMs: 2000 } as const;
 /** Milliseconds between two looks for the authority, which the first leader makes. */
 const AUTHORITY_MS = 500;
 
@@ -42,6 +50,8 @@ export class Follower {
   #leader: KnownLeader | undefined;
   #link: LeaderLink | undefined;
   #isDeposing = false;
+  /** When others have begun to lead, newest last, on the monotonic clock. */
+  #changes: number[] = [];
   /** Term of the leader of which the log has that it could not be deposed. */
   #warned = 0;
   /** The opening of addresses that waited for the authority. */
@@ -111,12 +121,16 @@ export class Follower {
       return;
     }
     const { term } = leader;
+    const now = performance.now();
+    this.#changes = [...this.#changes.filter((at) => now - at < CHANGES.withinMs), now];
     this.#link = new LeaderLink({
       leader: leader.agents,
       term,
       id,
       tls: () => this.#authority.connectionOptions(),
       reachesEtcd: this.#options.reachesEtcd,
+      silence: () => this.#options.silenceOf(leader),
+      patienceMs: Math.max(0, this.#changes.length - CHANGES.usual) * CHANGES.patienceMs,
       broken: (why, isDead) => void this.#depose(term, why, isDead),
     });
   }

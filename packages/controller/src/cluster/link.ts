@@ -33,10 +33,21 @@ export const Deposed = z.object({ type: z.literal('deposed'), term: z.number().i
 /** Milliseconds without a sign of life after which a leader counts as dead: the least, and the most. */
 const SILENT_MS = { least: 1200, most: 5000 };
 /**
- * Milliseconds of a term in which only a refused connection counts: in trouble of all, the place
- * does not go from one to the next.
+ * Milliseconds of a term in which etcd has to say, too, that the leader does not reach it: in trouble
+ * of all, the place does not go from one to the next.
  */
 const FIRST_MS = 10_000;
+/**
+ * Milliseconds for which a leader must not have reached etcd, by what etcd says. `early`: one that
+ * was reached, in the first seconds of its term. `refused`: one that was never reached, and whose
+ * port refuses, so its process has ended, or its address is wrong. `unreached`: one that was never
+ * reached, and may be busy with its start.
+ */
+const SILENCE_MS = { early: 2000, refused: 1000, unreached: 6000 } as const;
+/** Attempts in turn that a port has refused. A leader that begins to listen refuses for a moment. */
+const REFUSALS = 2;
+/** Looks after which an answer of etcd is too old. */
+const FRESH_LOOKS = 8;
 /** Looks in turn in which etcd has to answer this one before it blames a leader that does not reach it. */
 const WELL_LOOKS = 6;
 /** Looks in which a leader that is well has said that it is sure. */
@@ -58,6 +69,13 @@ export interface LinkOptions {
   /** Whether etcd answers this one. Takes less than a second, and rejects never. */
   reachesEtcd: () => Promise<boolean>;
   /**
+   * Milliseconds for which at least the leader has not reached etcd. Undefined: etcd does not answer,
+   * or cannot know. Takes less than a second, and rejects never.
+   */
+  silence: () => Promise<number | undefined>;
+  /** Milliseconds that are added to the silence of a leader where the lead has changed often. */
+  patienceMs: number;
+  /**
    * The leader is dead, or not sure that it leads. May be called again.
    * @param isDead whether that is still so
    */
@@ -65,8 +83,8 @@ export interface LinkOptions {
 }
 
 /**
- * Judges one leader. Only a leader that was reached before is judged dead: a way that never was
- * open says nothing of the leader.
+ * Judges one leader. A way that never was open says nothing of the leader: one that was not reached
+ * is judged by what etcd says of its lease.
  */
 export class LeaderLink {
   readonly #options: LinkOptions;
@@ -80,6 +98,13 @@ export class LeaderLink {
   /** Looks in turn in which etcd has answered this one, while the leader was not sure. */
   #wellLooks = 0;
   #isAsking = false;
+  /** Looks since the beginning. */
+  #looks = 0;
+  /** What etcd has said of the lease of the leader, and at which look it was asked. */
+  #silence = { ms: 0, look: Number.NEGATIVE_INFINITY };
+  #isAskingLease = false;
+  /** Attempts in turn that the port has refused. */
+  #refusals = 0;
   #busyMs = 0;
   /** How long the leader has led at its last sign of life. */
   #leadsMs = 0;
@@ -151,6 +176,7 @@ export class LeaderLink {
     // A connection that was open and broke is tried again at once: a refusal says that nobody is there.
     // Where nobody answers, one packet may have been lost. A reset says nothing: a leader that is
     // there bounds its strangers so.
+    this.#refusals = /ECONNREFUSED/.test(failure) ? this.#refusals + 1 : 0;
     this.#failures += Number(/does not answer|EHOSTUNREACH/.test(failure));
     const isGone = this.#isReached && (/ECONNREFUSED/.test(failure) || this.#failures > 1);
     if (isGone) {
@@ -174,6 +200,7 @@ export class LeaderLink {
     this.#isReached = true;
     this.#beats++;
     this.#failures = 0;
+    this.#refusals = 0;
     this.#silentLooks = 0;
     this.#busyMs = beat.busyMs;
     this.#leadsMs = beat.leadsMs ?? FIRST_MS;
@@ -184,13 +211,16 @@ export class LeaderLink {
   }
 
   #look(): void {
-    if (!this.#isReached) {
-      return;
+    this.#looks++;
+    if (this.#isReached) {
+      this.#silentLooks++;
+      this.#unsureLooks++;
+      if (this.#unsureLooks > SURE_LOOKS) {
+        void this.#ask();
+      }
     }
-    this.#silentLooks++;
-    this.#unsureLooks++;
-    if (this.#unsureLooks > SURE_LOOKS) {
-      void this.#ask();
+    if (!this.#isReached || (this.#isEarly && this.#unsureLooks > SURE_LOOKS)) {
+      void this.#askLease();
     }
     const why = this.#why();
     if (why !== undefined) {
@@ -198,10 +228,21 @@ export class LeaderLink {
     }
   }
 
-  /** Why the leader counts as dead by what it says, or does not say. Undefined: it does not. */
+  /** Whether the leader has led for some seconds at most. */
+  get #isEarly(): boolean {
+    return this.#leadsMs + this.#silentLooks * LOOK_MS < FIRST_MS;
+  }
+
+  /** Why the leader counts as dead. Undefined: it does not. */
   #why(): string | undefined {
-    const limit = Math.min(SILENT_MS.most, Math.max(SILENT_MS.least, this.#busyMs * 2)) / LOOK_MS;
-    if (this.#closed || this.#leadsMs + this.#silentLooks * LOOK_MS < FIRST_MS) {
+    return this.#closed ? undefined : this.#isReached ? this.#whyReached() : this.#whyUnreached();
+  }
+
+  /** By what it says, or does not say. */
+  #whyReached(): string | undefined {
+    const limitMs = Math.min(SILENT_MS.most, Math.max(SILENT_MS.least, this.#busyMs * 2));
+    const limit = limitMs / LOOK_MS;
+    if (this.#isEarly && !this.#isSilentInEtcd(Math.max(SILENCE_MS.early, limitMs))) {
       return undefined;
     }
     if (this.#silentLooks > limit) {
@@ -209,6 +250,33 @@ export class LeaderLink {
     }
     // When etcd is back, the leader needs a moment to know it.
     return this.#unsureLooks > limit && this.#wellLooks >= WELL_LOOKS ? 'it does not reach etcd' : undefined;
+  }
+
+  /** By its port and what etcd says. */
+  #whyUnreached(): string | undefined {
+    if (this.#refusals >= REFUSALS && this.#isSilentInEtcd(SILENCE_MS.refused)) {
+      return 'its port refuses, and it does not reach etcd';
+    }
+    return this.#isSilentInEtcd(SILENCE_MS.unreached) ? 'it does not answer, and does not reach etcd' : undefined;
+  }
+
+  #isSilentInEtcd(ms: number): boolean {
+    const { ms: silent, look } = this.#silence;
+    return this.#looks - look <= FRESH_LOOKS && silent >= ms + this.#options.patienceMs;
+  }
+
+  /** Asks etcd for how long it has not heard of the leader. */
+  async #askLease(): Promise<void> {
+    if (this.#isAskingLease) {
+      return;
+    }
+    this.#isAskingLease = true;
+    const look = this.#looks;
+    const ms = await this.#options.silence();
+    this.#isAskingLease = false;
+    if (ms !== undefined) {
+      this.#silence = { ms, look };
+    }
   }
 
   /** Looks whether etcd answers this one: else the leader is not to blame. */

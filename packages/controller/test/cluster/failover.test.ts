@@ -33,6 +33,7 @@ async function writes(cluster: ControllerCluster, by: ControllerProcess, domain:
 const othersOf = (cluster: ControllerCluster, leader: ControllerProcess) =>
   cluster.controllers.filter((one) => one !== leader) as [ControllerProcess, ControllerProcess];
 
+/** Who leads, and is not `not`. */
 async function leaderOf(cluster: ControllerCluster, not?: ControllerProcess): Promise<ControllerProcess> {
   return until(
     'a leader',
@@ -135,6 +136,23 @@ function write(cluster: ControllerCluster, by: ControllerProcess, prefix: string
   };
 }
 
+test('a leader that is killed before the others have reached it is followed before its lease ends', async (t) => {
+  const cluster = await ControllerCluster.start(t);
+  const first = await leaderOf(cluster);
+  await isReached(cluster, first);
+  await first.stop('SIGKILL');
+  const second = await leaderOf(cluster, first);
+  // It has the place, and does not serve yet.
+  await second.stop('SIGKILL');
+  const began = performance.now();
+  const third = cluster.controllers.find((one) => one !== first && one !== second)!;
+  await writes(cluster, third, 'after');
+  const took = performance.now() - began;
+  t.diagnostic(`until a change by the third one succeeds: ${Math.round(took)} ms`);
+  assert.equal(await cluster.leader(), third);
+  assert.ok(took < LEASE_MS - 2000, 'nobody waited for the lease');
+});
+
 test('a leader that stops in order gives its place to another one at once', async (t) => {
   const cluster = await ControllerCluster.start(t);
   const leader = await leaderOf(cluster);
@@ -227,4 +245,19 @@ test('a leader that is cut off from etcd alone gives way to one that is not, and
   assert.equal((await cluster.call(c2, 'GET', '/api/v1/domains/late')).status, 404);
   t.diagnostic(`its stream of events ends after ${Math.round(await ended)} ms`);
   assert.ok((await ended) < took, 'a stream of the old leader goes on when a change by the new one succeeds');
+});
+
+test('a single controller that was killed leads again before its lease has ended', async (t) => {
+  const cluster = await ControllerCluster.start(t, { count: 1 });
+  const [one] = cluster.controllers as [ControllerProcess];
+  const isThere = async () => (await cluster.leader()) === one && isReady(one);
+  await until('it leads', isThere, LIMIT);
+  const pid = one.pid();
+  const began = performance.now();
+  one.signal('SIGKILL');
+  await until('it was started again', () => one.pid() !== pid, LIMIT);
+  await writes(cluster, one, 'after');
+  const took = performance.now() - began;
+  t.diagnostic(`until a change succeeds: ${Math.round(took)} ms`);
+  assert.match(readFileSync(one.log, 'utf8'), /the leader was an earlier run with this data directory/);
 });

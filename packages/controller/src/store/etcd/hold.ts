@@ -30,6 +30,8 @@ export interface Holder {
   id?: string;
   /** HOST:PORT where other controllers reach its port for agents. */
   agents?: string;
+  /** Number of its lease. Absent: an older version does not say it. */
+  lease?: number;
 }
 
 /** Value of the key. `write` is of the last transaction, so that it is known to be carried out. */
@@ -90,7 +92,12 @@ export class Hold {
     this.#cluster = cluster;
     this.#lease = lease;
     this.#onLost = onLost;
-    this.#record = { controller: `${hostname()}, process ${process.pid}`, since: new Date().toISOString(), ...self };
+    this.#record = {
+      controller: `${hostname()}, process ${process.pid}`,
+      since: new Date().toISOString(),
+      lease: lease.number,
+      ...self,
+    };
     this.#timers = [
       setInterval(() => void this.#keep(), Math.min(KEEP_MS, ttlMs / 3)).unref(),
       setInterval(() => void this.prove(), PROOF_MS).unref(),

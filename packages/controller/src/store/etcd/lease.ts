@@ -58,6 +58,16 @@ export class EtcdLease implements Lease {
   }
 }
 
+/**
+ * Milliseconds for which at least a lease was not renewed: whole seconds, as etcd tells them. A
+ * member of etcd that becomes its leader begins to count again.
+ * @throws EtcdError if etcd does not answer in time
+ */
+export async function silenceOf(cluster: Cluster, number: number, limitMs: number): Promise<number> {
+  const { left, granted } = answers.timeToLive(await cluster.askOnce('timeToLive', leaseRequest(number), limitMs));
+  return left === undefined ? Number.POSITIVE_INFINITY : Math.max(0, granted - 1 - left) * 1000;
+}
+
 /** Number of a lease for etcd. */
 export function leaseNumber(id: string | undefined): number | undefined {
   return id === undefined ? undefined : Number.parseInt(id, 16);
