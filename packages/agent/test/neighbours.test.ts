@@ -54,7 +54,7 @@ test('the underlay is the first global address of the mirror device', options, a
   const { here, probe } = cabled(t);
   const { see } = bound(probe());
   const found = await see('the underlay', 'underlay', ({ underlay }) => underlay !== undefined);
-  assert.deepEqual(found.underlay, { device: 'u0', address: '10.98.0.1', mtu: 1600, proves: true });
+  assert.deepEqual(found.underlay, { device: 'u0', address: '10.98.0.1', mtu: 1600, proves: true, lanes: true });
   here.ip('link', 'set', 'u0', 'mtu', '1550');
   await see('its new MTU', 'underlay', ({ underlay }) => underlay?.mtu === 1550);
   here.ip('addr', 'add', '10.98.0.3/24', 'dev', 'u0');

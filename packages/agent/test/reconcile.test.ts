@@ -182,9 +182,9 @@ const deliveries: [outcome: string, delivery: Delivery, more: Partial<Surroundin
   ],
   [
     'ERSPAN knows the MTU of the destination beside that of the underlay',
-    { ...ERSPAN, destinationMtu: 1500 },
+    { ...ERSPAN, destinationMtu: 1500, lanes: true },
     {},
-    { ...erspanEntry(), mtu: 1550, destinationMtu: 1500 },
+    { ...erspanEntry(), mtu: 1550, destinationMtu: 1500, lanes: true },
   ],
   [
     'ERSPAN takes the MTU of this end where that is smaller',

@@ -233,10 +233,16 @@ struct {
     __type(value, struct next_hop);
 } next_hops SEC(".maps");
 
-/* Key: delivery slot. Value: next GRE sequence number, one for all CPUs. Memory: 8 bytes a slot. */
+#define DELIVERY_SLOTS 4096
+#define NUMBERED_LANES (DELIVERY_SLOTS * LANES)
+
+/*
+ * Key: lane * DELIVERY_SLOTS + delivery slot, so lanes have no cache line in common. Value: how many
+ * copies have been numbered. Memory: 512 KiB.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 4096);
+    __uint(max_entries, NUMBERED_LANES);
     __type(key, __u32);
     __type(value, __u64);
 } delivery_sequences SEC(".maps");
@@ -294,7 +300,7 @@ struct {
     __type(value, struct termination_counters);
 } termination_counters SEC(".maps");
 
-/* Key: termination slot. Value: sequence numbers, one for all CPUs. Memory: 24 bytes a slot. */
+/* Key: termination slot. Value: sequence numbers, one for all CPUs. Memory: 384 bytes a slot, 3 MiB. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 8192);

@@ -10,12 +10,13 @@
 #include "counters.h"
 #include "erspan.h"
 #include "packet.h"
+#include "sequence.h"
 
 /* Rewrites the packet for `delivery`. Returns a termination_drop, or -1 after success. */
 static __always_inline int readdress(struct __sk_buff *skb, struct erspan_headers *headers, struct delivery *delivery) {
-    __u64 *sequence = bpf_map_lookup_elem(&delivery_sequences, &delivery->slot);
+    __u32 sequence;
 
-    if (!sequence || !delivery->ifindex)
+    if (!delivery->ifindex)
         return TERMINATION_DESTINATION_DOWN;
     if (!skb->gso_size && skb->len - ETH_HEADER_LEN > delivery->mtu)
         return TERMINATION_TOO_BIG_FOR_DESTINATION;
@@ -24,7 +25,9 @@ static __always_inline int readdress(struct __sk_buff *skb, struct erspan_header
     headers->ip.ttl = COPY_TTL;
     headers->ip.check = 0;
     headers->ip.check = ip_checksum(&headers->ip);
-    headers->sequence = bpf_htonl(__sync_fetch_and_add(sequence, 1));
+    if (!next_number(delivery, 1, &sequence))
+        return TERMINATION_DESTINATION_DOWN;
+    headers->sequence = bpf_htonl(sequence);
     headers->word = (headers->word & bpf_htonl(~0x03ffU)) | bpf_htonl(delivery->session & 0x03ff);
     headers->index = bpf_htonl(index_with_proof(bpf_ntohl(headers->index), delivery->proof));
     if (bpf_skb_store_bytes(skb, ETH_HEADER_LEN, headers, sizeof(*headers), BPF_F_RECOMPUTE_CSUM))

@@ -17,6 +17,7 @@
 #include "place.h"
 #include "probe.h"
 #include "relay.h"
+#include "sequence.h"
 #include "sent.h"
 
 /* BPF_F_ADJ_ROOM_DECAP_L3_IPV6, of 6.3 and newer than the headers of Debian 12. */
@@ -184,32 +185,6 @@ static __always_inline int relay(struct __sk_buff *skb, struct termination *term
     add(&counters->relayed, size->packets, size->bytes);
     count_sent(delivery->slot, size->packets, size->bytes + size->packets * (ETH_HEADER_LEN + ERSPAN_HEADERS_LEN));
     return to_next_hop(skb, delivery);
-}
-
-/* If a number is further behind than this, it is not late: the sender has started again. */
-#define SEQUENCE_WINDOW 4096
-
-/*
- * Follows the sequence numbers of a sender. The segments of one super-packet have the same number.
- * It is not atomic: GRE has no ports, so a sender's packets arrive on one queue and CPU. If they do
- * not, `missing` is an estimate.
- */
-static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
-    struct sequence_state *state = bpf_map_lookup_elem(&termination_sequences, &slot);
-    __s32 ahead;
-
-    if (!state)
-        return;
-    ahead = sequence - state->next;
-    if (!state->started || ahead < -SEQUENCE_WINDOW) {
-        state->started = 1;
-        state->next = sequence + 1;
-    } else if (ahead >= 0) { /* by any distance: skipped numbers were lost on the way */
-        state->missing += ahead;
-        state->next = sequence + 1;
-    } else if (ahead < -1 && state->late < state->missing) { /* else it is a duplicate, and no number is outstanding */
-        state->late++;
-    }
 }
 
 static __always_inline int unknown_erspan(void) {

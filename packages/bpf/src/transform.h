@@ -14,6 +14,7 @@
 #include "packet.h"
 #include "probe.h"
 #include "sent.h"
+#include "sequence.h"
 #include "split.h"
 #include "super.h"
 
@@ -170,7 +171,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     __u32 super = skb->gso_size; /* not 0 for a super-packet; read once, for the verifier */
     bool truncated = false;
     __u32 tag_bytes;
-    __u64 *sequence;
+    __u32 sequence;
     __u16 tci;
     bool ip;
     int tags;
@@ -212,11 +213,10 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (!super)
         outer.bytes = skb->len;
 
-    sequence = bpf_map_lookup_elem(&delivery_sequences, &delivery->slot);
-    if (!sequence)
+    if (!next_number(delivery, !copy->probe, &sequence))
         return drop(copy, DROP_NO_DELIVERY);
     tci = tags ? bpf_ntohs(l2.tags[0].tci) : 0;
-    fill_headers(&headers.erspan, delivery, __sync_fetch_and_add(sequence, !copy->probe), skb->len - ETH_HEADER_LEN,
+    fill_headers(&headers.erspan, delivery, sequence, skb->len - ETH_HEADER_LEN,
                  erspan_word(tci, tags > 0, truncated | copy->truncated, delivery->session),
                  index_with_proof(copy->erspan_index, delivery->proof) | copy->probe);
     if (store_headers(skb, &headers, &l2, tags))

@@ -149,7 +149,7 @@ struct delivery {
     __u32 kind;           /* enum delivery_kind */
     __u32 ifindex;        /* 0: the device is gone */
     __u32 mtu;            /* bytes; for ERSPAN the smaller of both ends */
-    __u32 slot;           /* in delivery_counters and delivery_sequences */
+    __u32 slot;           /* in delivery_counters; in delivery_sequences with the lane, see sequence.h */
     __u32 source_address; /* network byte order, as is the next */
     __u32 address;
     __u16 vlan_id;
@@ -159,6 +159,7 @@ struct delivery {
     __u32 destination_mtu; /* for ERSPAN: MTU of the destination's own device; 0: unknown */
     __u32 segmenter;       /* ifindex of the segmenter; 0: there is none */
     __u32 allow_feedback;  /* not 0: copies that the destination sends on may pass, see feedback.h */
+    __u32 lanes;           /* not 0: the receiver counts loss in each lane, see sequence.h */
 };
 
 /* Where a copy goes next, as one CPU has found it in this tick of the kernel, see next-hop.h. */
@@ -240,12 +241,20 @@ struct probe_counts {
     struct termination_counters end;
 };
 
-/* State of the sequence numbers of one sender and session. */
-struct sequence_state {
-    __u32 next;    /* the expected number */
-    __u32 started; /* a packet has been seen */
+/* Lanes in which a sender numbers its copies, see sequence.h. */
+#define LANES 16
+
+/* State of the numbers of one lane. */
+struct lane_state {
+    __u32 next;    /* the expected number: its lower 28 bits */
+    __u32 seen;    /* jiffies of the last packet; 0: none has been seen */
     __u64 missing; /* numbers that were skipped */
     __u64 late;    /* skipped numbers that came later */
+};
+
+/* State of the sequence numbers of one sender and session. */
+struct sequence_state {
+    struct lane_state lanes[LANES];
 };
 
 /* A port where frames enter a bridge. */

@@ -195,16 +195,61 @@ test('a secret of a sender that may not know it is not checked', async () => {
   assert.equal((await count()).local.delivered.packets, packets.length);
 });
 
+/** The number in a lane, as it is sent. */
+const lane = (lane: number, number: number) => ((lane << 28) | number) >>> 0;
+const LAST_IN_LANE = 2 ** 28 - 1;
+
 const RUNS: [what: string, sequences: number[], missing: number, late: number][] = [
   ['numbers that follow each other', [10, 11, 12], 0, 0],
   ['the segments of one super-packet, which share a number', [10, 11, 11, 11, 12], 0, 0],
   ['a gap', [10, 14], 3, 0],
   ['an outage of 210,817 packets', [10, 210_828], 210_817, 0],
-  ['an outage of a billion packets', [10, 1_000_000_011], 1_000_000_000, 0],
+  ['an outage of 16,777,216 packets in no time', [10, 11 + 2 ** 24], 2 ** 24, 0],
   ['the wrap of 32 bits', [0xfffffffe, 0xffffffff, 0, 2], 1, 0],
   ['one that comes after all', [10, 12, 11], 1, 1],
   ['duplicates, where nothing is outstanding', [10, 11, 12, 10, 11, 13], 0, 0],
   ['a sender that starts again', [100_000, 100_001, 0, 1, 3], 1, 0],
+  ['a sender that starts again late in a lane', [200_000_000, 200_000_001, 0, 1, 3], 1, 0],
+  ['gaps in several lanes', [lane(0, 1), lane(1, 100), lane(0, 3), lane(1, 105), lane(15, 7), lane(15, 9)], 6, 0],
+  [
+    'lanes in any order',
+    [lane(3, 50), lane(0, 10), lane(3, 51), lane(15, 7), lane(0, 11), lane(15, 8), lane(15, 9), lane(3, 52)],
+    0,
+    0,
+  ],
+  [
+    'outages of 65,537 and of 70,000 in two lanes',
+    [lane(2, 5), lane(9, 5), lane(9, 65_543), lane(2, 70_006)],
+    135_537,
+    0,
+  ],
+  ['the wrap of a lane', [lane(2, LAST_IN_LANE - 1), lane(2, LAST_IN_LANE), lane(3, 0), lane(2, 0), lane(2, 2)], 1, 0],
+  [
+    'one that comes late, after others of its lane and of another',
+    [lane(1, 4), lane(1, 6), lane(2, 0), lane(1, 5)],
+    1,
+    1,
+  ],
+  [
+    'a duplicate, where only another lane lacks a number',
+    [lane(1, 4), lane(1, 6), ...[5, 6, 7, 5].map((n) => lane(2, n))],
+    1,
+    0,
+  ],
+  [
+    'a sender that starts again in all lanes',
+    [lane(0, 9_000), lane(4, 8_000), lane(4, 0), lane(0, 0), lane(4, 1)],
+    0,
+    0,
+  ],
+  ['a sender that begins to use lanes', [1000, 1001, lane(1, 0), 1002, lane(1, 1), lane(1, 3)], 1, 0],
+  [
+    'a sender that ends to use lanes',
+    [lane(1, 5), lane(0, 9), lane(1, 6), ...[10, 11, 13].map((n) => lane(0, n))],
+    1,
+    0,
+  ],
+  ['32 bits of an earlier sender', [lane(0, LAST_IN_LANE - 1), lane(0, LAST_IN_LANE), lane(1, 0), lane(1, 2)], 1, 0],
 ];
 for (const [what, sequences, missing, late] of RUNS) {
   test(`sequence numbers tell what is missing: ${what}`, async () => {

@@ -68,6 +68,10 @@ export const Underlay = z
       description:
         'Copies of the node carry the secret of their policy, and leave with TTL 255. Absent: its agent is of an earlier version.',
     }),
+    lanes: z.literal(true).optional().meta({
+      description:
+        'The node numbers copies on each CPU, and counts lost copies of nodes that do. Absent: its agent is of an earlier version.',
+    }),
     wireguard: WireguardEnd.optional().meta({
       description:
         'The node can encrypt copies. Absent: its kernel has no WireGuard, or its agent is of an earlier version.',

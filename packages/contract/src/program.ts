@@ -100,6 +100,9 @@ export const ErspanDelivery = z.object({
     description:
       "MTU of the destination's device on the other node, bytes. TCP is cut to this size. Absent: no device there.",
   }),
+  lanes: z.literal(true).optional().meta({
+    description: 'Each CPU numbers its copies. Absent: one of both nodes has an agent of an earlier version.',
+  }),
   ...sessionNumber,
 });
 /** How copies leave. */

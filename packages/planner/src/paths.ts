@@ -44,8 +44,14 @@ export function connect(path: Path, { programs, cluster }: Network): PathPlan {
     ...{ id, policy, kind: 'erspan', node: to, ...wayTo(from, to, cluster), remoteMtu: mtu },
     ...proofOf(number!, from, cluster),
     ...(destinationMtu !== undefined && { destinationMtu }),
+    ...(haveLanes(from, to, cluster) && { lanes: true }),
   });
   return { from, to, delivery: id, termination: receive(path, programs, cluster) };
+}
+
+/** Whether the sender can number copies on each CPU, and the receiver knows what is lost of those. */
+function haveLanes(from: string, to: string, cluster: Cluster): boolean {
+  return [from, to].every((name) => cluster.nodes.get(name)!.underlay!.lanes === true);
 }
 
 /** What copies of a node carry: an agent of an earlier version sends no secret. */

@@ -54,6 +54,7 @@ const runs = clusters.chain(({ inventory, later, policies }) => {
         ...(has && {
           underlay: {
             ...{ device: 'mirror', address: `10.9.1.${at + 1}`, mtu: 1500 + at, proves: true as const },
+            ...(key > 1 && { lanes: true as const }),
             ...(key > 0 && { wireguard: { publicKey: wireguardKey(3 * at + key), port: 51_850 } }),
           },
         }),

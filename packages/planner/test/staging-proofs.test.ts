@@ -52,6 +52,30 @@ test('a receiver checks the secret only when the sender has confirmed that it se
   assert.ok(isBelieved(cluster));
 });
 
+test('each CPU numbers copies only while the agents of both ends count loss in lanes', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  const numbers = () => {
+    const sent = cluster.kernel('node-1')!.deliveries.find((one) => one.kind === 'erspan' && one.node === 'node-2');
+    return sent?.kind === 'erspan' && sent.lanes;
+  };
+  const able = (...nodes: string[]) => {
+    const all = inventory.nodes.map((node) =>
+      nodes.includes(node.name) ? { ...node, underlay: { ...node.underlay!, lanes: true as const } } : node,
+    );
+    cluster.inventory = { ...inventory, nodes: all };
+    inSteps(cluster, () => assert.ok(isBelieved(cluster)));
+  };
+  assert.equal(numbers(), undefined);
+  able('node-1');
+  assert.equal(numbers(), undefined, 'the receiver is of an earlier version');
+  able('node-2', 'node-3');
+  assert.equal(numbers(), undefined, 'the sender is');
+  able('node-1', 'node-2');
+  assert.equal(numbers(), true);
+  able('node-1');
+  assert.equal(numbers(), undefined, 'the receiver is an earlier one again');
+});
+
 /** A policy whose copies have a secret since the time 1. */
 function withSecret(): { cluster: Cluster; chance: Chance } {
   const chance: Chance = { draw: (bound) => Math.floor(bound / 2), now: 1 };

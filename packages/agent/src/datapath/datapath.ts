@@ -122,6 +122,11 @@ export interface ErspanDeliveryEntry extends DeliveryBase {
    */
   destinationMtu?: number;
   /**
+   * The receiver counts loss in each lane, so each CPU numbers its copies. Default false: all CPUs
+   * share one number.
+   */
+  lanes?: boolean;
+  /**
    * Copies are encrypted: `ifindex` is a WireGuard device, and this is the device that carries its
    * packets. Left out: in clear text.
    */

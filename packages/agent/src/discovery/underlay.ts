@@ -113,7 +113,7 @@ export async function findUnderlay(
     return none(`${link.name} has no IPv4 address of global scope`);
   }
   return {
-    underlay: { device: link.name, address, mtu: link.mtu, proves: true },
+    underlay: { device: link.name, address, mtu: link.mtu, proves: true, lanes: true },
     ifindex: link.ifindex,
     mac: link.mac,
     up: link.up,

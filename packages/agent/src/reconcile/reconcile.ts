@@ -213,14 +213,14 @@ function erspanEntry(
 ): DeliveryEntry {
   const { underlay } = around;
   const { id, policy, tunnel } = delivery;
-  const { address, destinationMtu, session, generation, secret, remoteMtu } = delivery;
+  const { address, destinationMtu, session, generation, secret, remoteMtu, lanes } = delivery;
   const proof = { session, generation, ...(secret !== undefined && { secret }) };
   const base = { ...budget, id, policy, kind: 'erspan', address, ...proof } as const;
   if (underlay.underlay === undefined || !underlay.up) {
     return { ...base, ifindex: 0, mtu: remoteMtu, sourceAddress: '0.0.0.0' };
   }
   const mtu = Math.min(underlay.underlay.mtu, remoteMtu);
-  const whole = { ...base, ...(destinationMtu !== undefined && { destinationMtu }) };
+  const whole = { ...base, ...(destinationMtu !== undefined && { destinationMtu }), ...(lanes && { lanes }) };
   if (tunnel === undefined) {
     return { ...whole, ifindex: underlay.ifindex, mtu, sourceAddress: underlay.underlay.address };
   }

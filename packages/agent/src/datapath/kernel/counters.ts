@@ -16,8 +16,10 @@ import {
   decodeCaptureCounters,
   decodeDeliveryCounters,
   decodePeer,
+  decodeSequences,
   decodeTerminationCounters,
   LAYOUT,
+  sequenceKeys,
   sumPerCpu,
   u32Key,
 } from './layout.ts';
@@ -124,7 +126,9 @@ export class CounterReader {
       this.#maps.termination_sequences.update(u32Key(slot), Buffer.alloc(LAYOUT.sequence_state.size));
     }
     if (kind === 'delivery') {
-      this.#maps.delivery_sequences.update(u32Key(slot), Buffer.alloc(8));
+      for (const key of sequenceKeys(slot)) {
+        this.#maps.delivery_sequences.update(key, Buffer.alloc(8));
+      }
     }
   }
 
@@ -191,9 +195,7 @@ export class CounterReader {
   #sequence(id: string): { missing: Count; late: Count } {
     const state = Buffer.alloc(LAYOUT.sequence_state.size);
     this.#maps.termination_sequences.lookup(u32Key(this.#slots.find('termination', id)!), state);
-    const { missing, late } = LAYOUT.sequence_state.fields;
-    const at = (offset: number) => ({ packets: Number(state.readBigUInt64LE(offset)), bytes: 0 });
-    return { missing: at(missing), late: at(late) };
+    return decodeSequences(state);
   }
 
   #sums(kind: CountedKind, id: string): number[] | undefined {

@@ -20,6 +20,9 @@ import {
 import { type DeliveryEntry, type Hook, MAX_TUNNELS, type TerminationEntry } from '../datapath.ts';
 
 const COUNT_SIZE = 16;
+/** Lanes in which a sender numbers its copies, see sequence.h. */
+const LANES = 16;
+const DELIVERY_SLOTS = 4096;
 
 /** Sizes in bytes, offsets of fields: name in C to number. */
 export const LAYOUT = {
@@ -53,7 +56,7 @@ export const LAYOUT = {
     },
   },
   delivery: {
-    size: 48,
+    size: 52,
     fields: {
       kind: 0,
       ifindex: 4,
@@ -68,6 +71,7 @@ export const LAYOUT = {
       destination_mtu: 36,
       segmenter: 40,
       allow_feedback: 44,
+      lanes: 48,
     },
   },
   delivery_counters: { size: 2 * COUNT_SIZE, fields: { sent: 0, feedback: COUNT_SIZE } },
@@ -109,7 +113,8 @@ export const LAYOUT = {
       end: (4 + DROP_REASONS.length) * COUNT_SIZE,
     },
   },
-  sequence_state: { size: 24, fields: { next: 0, started: 4, missing: 8, late: 16 } },
+  lane_state: { size: 24, fields: { next: 0, seen: 4, missing: 8, late: 16 } },
+  sequence_state: { size: 24 * LANES, fields: { lanes: 0 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   copy_mac: { size: 8, fields: { mac: 0, vlan_id: 6 } },
   bucket: { size: 24, fields: { tokens: 0, filled: 8, refused: 16 } },
@@ -281,8 +286,27 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
     address(delivery.address).copy(value, at.address);
     value.writeUInt16LE(delivery.session, at.session);
     value.writeUInt32LE(proofOf(delivery), at.proof);
+    value.writeUInt32LE(delivery.lanes ? 1 : 0, at.lanes);
   }
   return value;
+}
+
+/** Keys of a delivery slot in the map `delivery_sequences`, one for each lane. */
+export function sequenceKeys(slot: number): Buffer[] {
+  return Array.from({ length: LANES }, (_, lane) => u32Key(lane * DELIVERY_SLOTS + slot));
+}
+
+/** Sums over the lanes of a value of the map `termination_sequences`. */
+export function decodeSequences(value: Buffer): { missing: Count; late: Count } {
+  const { size, fields } = LAYOUT.lane_state;
+  const sum = (offset: number) => {
+    let packets = 0;
+    for (let lane = 0; lane < LANES; lane++) {
+      packets += Number(value.readBigUInt64LE(lane * size + offset));
+    }
+    return { packets, bytes: 0 };
+  };
+  return { missing: sum(fields.missing), late: sum(fields.late) };
 }
 
 const SESSION_BITS = 10;

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * sequence: numbers of copies, so that a receiver can tell which are missing. CPUs number their
+ * copies in lanes of their own, so that they do not share a counter. The upper 4 of the 32 bits say
+ * the lane, and the others the number in it. More than 16 CPUs share the lanes. To a receiver that
+ * does not know lanes, all copies are numbered in lane 0: it sees a sender that starts again after
+ * 2^28 copies. See docs/adr/0087-each-cpu-numbers-its-copies.md.
+ */
+#ifndef MIRRORPLANE_SEQUENCE_H
+#define MIRRORPLANE_SEQUENCE_H
+
+#include "maps.h"
+#include "verifier.h"
+
+#define LANE_BITS 4
+#define NUMBER_BITS (32 - LANE_BITS)
+#define NUMBER_MASK ((1U << NUMBER_BITS) - 1)
+
+_Static_assert(LANES == 1 << LANE_BITS, "a lane has LANE_BITS bits");
+
+/*
+ * The number of the next copy of a delivery. `step`: 1, or 0 for a probe, which takes no number.
+ * False: there is no such delivery slot.
+ */
+static __always_inline bool next_number(struct delivery *delivery, __u32 step, __u32 *sequence) {
+    __u32 lane = delivery->lanes ? bpf_get_smp_processor_id() & (LANES - 1) : 0;
+    __u32 key = lane * DELIVERY_SLOTS + delivery->slot;
+    __u64 *numbered = bpf_map_lookup_elem(&delivery_sequences, &key);
+
+    if (!numbered)
+        return false;
+    *sequence = lane << NUMBER_BITS | (__sync_fetch_and_add(numbered, step) & NUMBER_MASK);
+    return true;
+}
+
+/* If a number is further behind than this, it is not late: the sender has started again. */
+#define LATE_NUMBERS 4096
+/*
+ * A lane can be ahead by this much at any time, and by so much more for each tick since its last
+ * packet: no CPU makes more copies in a tick. What is further ahead is not lost: the sender has
+ * started again.
+ */
+#define NUMBERS_AHEAD (1U << 24)
+#define NUMBERS_A_TICK_SHIFT 16
+
+/* How far a number is ahead of the expected one, negative where it is behind. Of the same lane. */
+static __always_inline __s32 ahead_of(__u32 sequence, __u32 next) {
+    return (__s32)((sequence - next) << LANE_BITS) >> LANE_BITS;
+}
+
+/*
+ * Follows the sequence numbers of a sender. The segments of one super-packet have the same number.
+ * It is not atomic: GRE has no ports, so a sender's packets arrive on one queue and CPU. If they do
+ * not, `missing` is an estimate.
+ */
+static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
+    struct sequence_state *state = bpf_map_lookup_elem(&termination_sequences, &slot);
+    __u32 now = (__u32)bpf_jiffies64() | 1; /* not 0 */
+    __u32 number = sequence >> NUMBER_BITS;
+    struct lane_state *lane;
+    __s32 ahead;
+
+    if (!state)
+        return;
+    forget(number);
+    lane = &state->lanes[number & (LANES - 1)];
+    ahead = ahead_of(sequence, lane->next);
+    if (!lane->seen || ahead < -LATE_NUMBERS ||
+        ahead > (__s64)NUMBERS_AHEAD + ((__s64)(__u32)(now - lane->seen) << NUMBERS_A_TICK_SHIFT)) {
+        lane->next = sequence + 1;
+    } else if (ahead >= 0) { /* skipped numbers were lost on the way */
+        lane->missing += ahead;
+        lane->next = sequence + 1;
+    } else if (ahead < -1 && lane->late < lane->missing) { /* else it is a duplicate, and no number is outstanding */
+        lane->late++;
+    }
+    lane->seen = now;
+}
+
+#endif
