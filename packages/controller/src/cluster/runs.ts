@@ -3,11 +3,14 @@
  * directory until its process ends. So a run that has the lock knows that all earlier ones are over,
  * and need not wait until the lease of one of them ends.
  */
-import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { lockFile } from '@mirrorplane/daemon';
 
-/** The locked file: one id on each line, the newest last. */
+/**
+ * The locked file: on each line an id and the place of its run, the newest last. A copy of the
+ * directory has the ids too, and the run that had the lock of the original may still be there.
+ */
 const FILE = 'runs';
 /** Ids that are kept. The lease of one from before these has ended. */
 const KEPT = 64;
@@ -34,13 +37,13 @@ export class Runs {
     const fd = openSync(file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     try {
       await requireLock(fd, data);
-      const earlier = fstatSync(fd).size > MAX_BYTES ? [] : readFileSync(fd, 'utf8').split('\n').filter(Boolean);
-      const kept = [...earlier.slice(1 - KEPT), id];
+      const lines = fstatSync(fd).size > MAX_BYTES ? [] : readFileSync(fd, 'utf8').split('\n').filter(Boolean);
+      const place = placeOf(fd);
+      const earlier = lines.map((line) => line.split(' ')).filter(([, ...where]) => where.join(' ') === place);
+      const kept = [...earlier.slice(1 - KEPT), [id, place]];
       ftruncateSync(fd);
-      writeSync(fd, `${kept.join('\n')}\n`, 0);
-      // After a loss of power too, the run before is known.
-      fsyncSync(fd);
-      return new Runs(fd, new Set(earlier));
+      writeSync(fd, kept.map((line) => `${line.join(' ')}\n`).join(''), 0);
+      return new Runs(fd, new Set(earlier.map(([run]) => run!)));
     } catch (error) {
       closeSync(fd);
       throw error;
@@ -56,6 +59,16 @@ export class Runs {
   close(): void {
     closeSync(this.#fd);
   }
+}
+
+/**
+ * The boot of the host, and the file on it. A copy of the directory is another file. A copy of the
+ * whole disk runs in another boot. A host that has started again does not know runs of before: their
+ * lease has ended by then, or nearly.
+ */
+function placeOf(fd: number): string {
+  const { dev, ino } = fstatSync(fd, { bigint: true });
+  return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${dev}:${ino}`;
 }
 
 async function requireLock(fd: number, data: string): Promise<void> {

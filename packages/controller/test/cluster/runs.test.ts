@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { Runs } from '../../src/cluster/runs.ts';
@@ -38,6 +38,32 @@ test('a second run with a data directory is refused until the process of the fir
     [true, false, false, false],
   );
   second.close();
+});
+
+test('a copy of the directory, or of the whole host, does not take a run for over that goes on elsewhere', async (t) => {
+  const [data, copy] = [temporaryFolder(t), temporaryFolder(t)];
+  const running = await Runs.begin(data, 'running');
+  t.after(() => running.close());
+  copyFileSync(path.join(data, 'runs'), path.join(copy, 'runs'));
+  const copied = await Runs.begin(copy, 'copied');
+  assert.equal(copied.areOver('running'), false);
+  copied.close();
+  const next = await Runs.begin(copy, 'next');
+  assert.ok(next.areOver('copied'));
+  next.close();
+  // What another boot of this host has written.
+  const file = path.join(copy, 'runs');
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  writeFileSync(
+    file,
+    readFileSync(file, 'utf8').replaceAll(
+      boot,
+      boot.replace(/^./, (digit) => (digit === '0' ? '1' : '0')),
+    ),
+  );
+  const later = await Runs.begin(copy, 'later');
+  t.after(() => later.close());
+  assert.equal(later.areOver('next'), false);
 });
 
 test('the last runs are known, and no file grows without end', async (t) => {
