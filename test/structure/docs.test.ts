@@ -3,6 +3,7 @@
  * shape.
  */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
@@ -117,4 +118,10 @@ test('files that CONTRIBUTING.md, docs/architecture.md and docs/security.md name
       page,
     );
   }
+});
+
+test('no file has the marks of a merge that nobody finished', () => {
+  // The pattern is written so that it does not find itself.
+  const { stdout } = spawnSync('git', ['grep', '-nE', '^(<{7}|>{7}|[|]{7}) '], { cwd: ROOT, encoding: 'utf8' });
+  assert.equal(stdout, '');
 });
