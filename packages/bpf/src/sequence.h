@@ -36,16 +36,30 @@ static __always_inline bool next_number(struct delivery *delivery, __u32 step, _
 /* If a number is further behind than this, it is not late: the sender has started again. */
 #define LATE_NUMBERS 4096
 /*
+ * A sender that starts again begins with 0. A number below this one that is further ahead than this
+ * has passed the end of its lane: the sender has started again, and has not lost all between.
+ */
+#define FIRST_NUMBERS (1U << 16)
+/*
  * A lane can be ahead by this much at any time, and by so much more for each tick since its last
- * packet: no CPU makes more copies in a tick. What is further ahead is not lost: the sender has
- * started again.
+ * packet: no CPU makes more copies in a tick, of 1 to 4 milliseconds. What is further ahead is not
+ * lost: the sender has started again.
  */
 #define NUMBERS_AHEAD (1U << 24)
-#define NUMBERS_A_TICK_SHIFT 16
+#define NUMBERS_A_TICK_SHIFT 14
 
 /* How far a number is ahead of the expected one, negative where it is behind. Of the same lane. */
 static __always_inline __s32 ahead_of(__u32 sequence, __u32 next) {
     return (__s32)((sequence - next) << LANE_BITS) >> LANE_BITS;
+}
+
+/* Whether the sender has started again. `ahead`: of its lane. `ticks`: since the last packet of it. */
+static __always_inline bool has_started_again(__u32 sequence, __s32 ahead, __u32 ticks) {
+    if (ahead < -LATE_NUMBERS)
+        return true;
+    if ((sequence & NUMBER_MASK) < FIRST_NUMBERS && ahead > (__s32)FIRST_NUMBERS)
+        return true;
+    return ahead > (__s64)NUMBERS_AHEAD + ((__s64)ticks << NUMBERS_A_TICK_SHIFT);
 }
 
 /*
@@ -65,8 +79,7 @@ static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
     forget(number);
     lane = &state->lanes[number & (LANES - 1)];
     ahead = ahead_of(sequence, lane->next);
-    if (!lane->seen || ahead < -LATE_NUMBERS ||
-        ahead > (__s64)NUMBERS_AHEAD + ((__s64)(__u32)(now - lane->seen) << NUMBERS_A_TICK_SHIFT)) {
+    if (!lane->seen || has_started_again(sequence, ahead, now - lane->seen)) {
         lane->next = sequence + 1;
     } else if (ahead >= 0) { /* skipped numbers were lost on the way */
         lane->missing += ahead;

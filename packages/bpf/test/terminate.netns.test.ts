@@ -2,7 +2,9 @@
  * The program `terminate` alone, by BPF_PROG_RUN, on ERSPAN that Scapy wrapped and on damaged one.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { BpfMap, closeFd, getPinned, LAYOUT } from '@mirrorplane/agent/testing';
 import { COPY_REFUSALS, type CopyRefusal } from '@mirrorplane/contract';
 import { type ErspanRequest, scapy } from '../../agent/test/kernel/support/scapy.ts';
 import {
@@ -263,6 +265,63 @@ for (const [what, sequences, missing, late] of RUNS) {
     assert.equal(local.delivered.packets, sequences.length);
   });
 }
+
+/** Makes the last packet of each lane older: by this many ticks of the kernel. */
+function age(ticks: number): void {
+  const fd = getPinned(join(world.bpffs, 'maps', 'termination_sequences'))!;
+  const map = new BpfMap('termination_sequences', fd);
+  const { lane_state, sequence_state } = LAYOUT;
+  const [key, value] = [Buffer.alloc(4), Buffer.alloc(sequence_state.size)];
+  for (let slot = 0; slot < 64; slot++) {
+    key.writeUInt32LE(slot);
+    map.lookup(key, value);
+    for (let at = lane_state.fields.seen; at < value.length; at += lane_state.size) {
+      const seen = value.readUInt32LE(at);
+      if (seen !== 0) {
+        value.writeUInt32LE((seen - ticks) >>> 0 || 1, at);
+      }
+    }
+    map.update(key, value);
+  }
+  closeFd(fd);
+}
+
+/** Ticks after which all numbers of a lane may have passed. */
+const LONG = 60_000;
+
+const SILENCES: [what: string, before: number[], after: number[], missing: number][] = [
+  ['a sender whose host starts again', [200_000_001], [0, 1, 3], 1],
+  ['one that starts again, and whose first copies are lost', [lane(7, 140_000_000)], [lane(7, 60_000)], 0],
+  ['an outage of 100 million copies', [lane(3, 5)], [lane(3, 100_000_006)], 100_000_000],
+  ['an outage over the end of a lane', [lane(3, LAST_IN_LANE)], [lane(3, 65_536)], 65_536],
+  ['a short outage over the end of a lane', [lane(3, LAST_IN_LANE - 1)], [lane(3, 9)], 10],
+];
+for (const [what, sequences, later, missing] of SILENCES) {
+  test(`sequence numbers tell what is missing after a long silence: ${what}`, async () => {
+    const count = await terminate();
+    const inner = frames.get('ipv4-udp')!;
+    const send = (numbers: number[]) => {
+      for (const packet of scapy({ erspan: numbers.map((sequence) => request(inner, { sequence })) }).erspan) {
+        run(packet);
+      }
+    };
+    send(sequences);
+    age(LONG);
+    send(later);
+    const { local } = await count();
+    assert.deepEqual([local.missing?.packets, local.late?.packets], [missing, 0]);
+  });
+}
+
+test('an outage that is longer than its time allows is a sender that has started again', async () => {
+  const count = await terminate();
+  const inner = frames.get('ipv4-udp')!;
+  const numbers = [lane(3, 5), lane(3, 100_000_006), lane(3, 100_000_008)];
+  for (const packet of scapy({ erspan: numbers.map((sequence) => request(inner, { sequence })) }).erspan) {
+    run(packet);
+  }
+  assert.equal((await count()).local.missing?.packets, 1);
+});
 
 test('a packet cut at any length is never delivered', async () => {
   const count = await terminate();
