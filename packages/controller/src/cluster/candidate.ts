@@ -46,6 +46,8 @@ export class Candidate {
   readonly #keys: FollowedKeys;
   readonly #serial = new Serial();
   #leader: KnownLeader | undefined;
+  /** Term of the last leader that was seen. */
+  #former: number | undefined;
   #hold: Hold | undefined;
   #isClaiming = false;
   #looks: NodeJS.Timeout | undefined;
@@ -145,6 +147,7 @@ export class Candidate {
     const found = this.#keys.values().get(LEADER_KEY);
     if (found?.createRevision !== this.#leader?.term) {
       this.#leader = found && { ...readHolder(found.value), term: found.createRevision };
+      this.#former = this.#leader?.term ?? this.#former;
       this.#options.changed(this.#leader);
     }
     this.look();
@@ -155,7 +158,7 @@ export class Candidate {
     const { canLead } = this.#options;
     while (!this.#closed && this.#leader === undefined && this.#hold === undefined && canLead()) {
       try {
-        const hold = await Hold.tryTake(this.#cluster, { ttlMs, onLost: lost, self });
+        const hold = await Hold.tryTake(this.#cluster, { ttlMs, onLost: lost, self, former: this.#former });
         if (hold === undefined) {
           // Another one was faster: the watch says who.
           return;

@@ -38,11 +38,14 @@ export class Runs {
     try {
       await requireLock(fd, data);
       const lines = fstatSync(fd).size > MAX_BYTES ? [] : readFileSync(fd, 'utf8').split('\n').filter(Boolean);
-      const place = placeOf(fd);
+      const place = placeOf(fd, id);
       const earlier = lines.map((line) => line.split(' ')).filter(([, ...where]) => where.join(' ') === place);
       const kept = [...earlier.slice(1 - KEPT), [id, place]];
-      ftruncateSync(fd);
-      writeSync(fd, kept.map((line) => `${line.join(' ')}\n`).join(''), 0);
+      try {
+        ftruncateSync(fd, writeSync(fd, kept.map((line) => `${line.join(' ')}\n`).join(''), 0));
+      } catch {
+        // A full disk. The next run does not know this one, and waits for its lease.
+      }
       return new Runs(fd, new Set(earlier.map(([run]) => run!)));
     } catch (error) {
       closeSync(fd);
@@ -64,11 +67,17 @@ export class Runs {
 /**
  * The boot of the host, and the file on it. A copy of the directory is another file. A copy of the
  * whole disk runs in another boot. A host that has started again does not know runs of before: their
- * lease has ended by then, or nearly.
+ * lease has ended by then, or nearly. Where the boot cannot be read, each run is alone.
  */
-function placeOf(fd: number): string {
+function placeOf(fd: number, id: string): string {
   const { dev, ino } = fstatSync(fd, { bigint: true });
-  return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()} ${dev}:${ino}`;
+  let boot: string;
+  try {
+    boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  } catch {
+    boot = `unknown-${id}`;
+  }
+  return `${boot} ${dev}:${ino}`;
 }
 
 async function requireLock(fd: number, data: string): Promise<void> {

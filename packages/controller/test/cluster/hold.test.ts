@@ -6,8 +6,10 @@ import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { Candidate } from '../../src/cluster/candidate.ts';
 import { Cluster } from '../../src/store/etcd/cluster.ts';
-import { depose, Hold, SURE_MS, succeed } from '../../src/store/etcd/hold.ts';
+import { depose, Hold, LEADER_KEY, readTerm, SURE_MS, succeed } from '../../src/store/etcd/hold.ts';
+import { EtcdLease, silenceOf } from '../../src/store/etcd/lease.ts';
 import type { Call } from '../../src/store/etcd/messages.ts';
+import { message } from '../../src/store/etcd/wire.ts';
 import { type EtcdMembers, startEtcd } from '../store/etcd-members.ts';
 import { startProxy } from '../store/etcd-proxy.ts';
 
@@ -131,6 +133,46 @@ test('a new holder waits until the former one is unsure, unless that one has lef
   assert.ok((await waitsFor(fourth)) < SURE_MS / 2, 'the process of the former one has ended');
   await third.release();
   assert.equal(await fourth.confirm(5000), true);
+});
+
+test('what a holder has said when it left is not believed of a holder of an earlier release, which leaves it there', async (t) => {
+  const { endpoints, ctl } = await startEtcd(t, 1);
+  const clusterOf = () => new Cluster({ endpoints, giveUpMs: 2000 });
+  const asking = clusterOf();
+  t.after(() => asking.close());
+  for (const end of ['deposed', 'gone'] as const) {
+    const left = await take(t, clusterOf());
+    await left.release();
+    await ctl('put', LEADER_KEY, '{"controller":"earlier","since":"","write":""}');
+    const term = (await readTerm(asking, 2000))!;
+    if (end === 'deposed') {
+      assert.equal(await depose(asking, term), true);
+    } else {
+      await ctl('del', LEADER_KEY);
+    }
+    const former = end === 'deposed' ? undefined : term;
+    const next = (await Hold.tryTake(clusterOf(), { ttlMs: 10_000, onLost: assert.fail, former }))!;
+    assert.ok((await waitsFor(next)) > SURE_MS / 2, `the one that was ${end} may be sure`);
+    await next.release();
+    // Who has seen it lead believes it.
+    const last = (await Hold.tryTake(clusterOf(), { ttlMs: 10_000, onLost: assert.fail, former: next.term }))!;
+    assert.ok((await waitsFor(last)) < SURE_MS / 2);
+    await last.release();
+  }
+});
+
+test('etcd says for how long a lease was not renewed, also where an election has added to it', async (t) => {
+  const { endpoints } = await startEtcd(t, 1);
+  const cluster = new Cluster({ endpoints, giveUpMs: 2000 });
+  t.after(() => cluster.close());
+  const lease = await EtcdLease.grant(cluster, 600_000);
+  assert.equal(await silenceOf(cluster, lease.number, 2000), 0);
+  await lease.revoke();
+  assert.equal(await silenceOf(cluster, lease.number, 2000), Number.POSITIVE_INFINITY);
+  // etcdserver/api/v3rpc/lease.go: 3 is what is left, 4 is what was granted.
+  const says = (left: number) =>
+    silenceOf({ askOnce: async () => message([3, left], [4, 10]) } as unknown as Cluster, 1, 2000);
+  assert.deepEqual([await says(10), await says(14), await says(7), await says(0)], [0, 0, 2000, 9000]);
 });
 
 /** A candidate that may lead when `may` is true. */

@@ -60,6 +60,8 @@ export interface HoldOptions {
   onLost: (error: StoreLostError) => void;
   /** What others learn about this one. */
   self?: Pick<Holder, 'id' | 'agents'>;
+  /** Term of the last holder that was seen. Undefined: none was seen. */
+  former?: number | undefined;
 }
 
 export class Hold {
@@ -113,7 +115,7 @@ export class Hold {
     const end = performance.now() + ttlMs * 1.5;
     const hold = new Hold(cluster, await EtcdLease.grant(cluster, ttlMs), options);
     for (;;) {
-      const holder = await hold.#claim().catch(async (error: unknown) => {
+      const holder = await hold.#claim(options.former).catch(async (error: unknown) => {
         await hold.release();
         throw error;
       });
@@ -132,7 +134,7 @@ export class Hold {
   /** Takes the key if nobody has it. Undefined: another one was faster. */
   static async tryTake(cluster: Cluster, options: HoldOptions): Promise<Hold | undefined> {
     const hold = new Hold(cluster, await EtcdLease.grant(cluster, options.ttlMs), options);
-    const holder = await hold.#claim().catch(async (error: unknown) => {
+    const holder = await hold.#claim(options.former).catch(async (error: unknown) => {
       await hold.release();
       throw error;
     });
@@ -255,7 +257,7 @@ export class Hold {
   }
 
   /** Puts the key if it is absent, and takes away what is said of the former one. Returns another holder. */
-  async #claim(): Promise<KeyValue | undefined> {
+  async #claim(former: number | undefined): Promise<KeyValue | undefined> {
     const success = [
       operations.range({ key: LEFT_KEY }),
       operations.put(LEADER_KEY, this.nextValue(), this.#lease.number),
@@ -269,10 +271,11 @@ export class Hold {
     this.#takenAt = performance.now();
     if (ok) {
       this.#revision = revision;
-      this.#formerHasLeft = there !== undefined;
+      // A holder of an earlier release leaves what is said of the one before it.
+      this.#formerHasLeft = there !== undefined && (former === undefined || there.value.toString() === String(former));
       this.#proved(began);
     } else if (there === undefined) {
-      return this.#claim();
+      return this.#claim(former);
     } else if (there.value.toString().includes(this.#run)) {
       // The answer to the first attempt got lost, and with it what was said of the former one.
       this.#revision = there.createRevision;
@@ -400,7 +403,9 @@ export async function succeed(cluster: Cluster, term: number): Promise<boolean> 
  * @throws EtcdError if etcd does not answer
  */
 export async function depose(cluster: Cluster, term: number): Promise<boolean> {
-  const request = txnRequest([{ key: LEADER_KEY, createRevision: term }], [operations.remove(LEADER_KEY)]);
+  // What one of an earlier release has left there speaks of the holder before it.
+  const free = [operations.remove(LEADER_KEY), operations.remove(LEFT_KEY)];
+  const request = txnRequest([{ key: LEADER_KEY, createRevision: term }], free);
   return answers.txn(await cluster.askOnce('txn', request, DEPOSE_MS)).ok;
 }
 

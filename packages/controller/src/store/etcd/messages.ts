@@ -144,12 +144,15 @@ export const answers = {
   },
   /** Seconds that the lease has left. 0: it has expired. */
   keepAlive: (bytes: Buffer) => new Fields(bytes).number(3),
-  /** Whole seconds that a lease has left, and that it had when it was renewed. `left` is undefined if it has expired. */
+  /**
+   * Whole seconds that a lease has left, and that it has when it is renewed. After an election, etcd
+   * gives it more: the time of an election. `left` is undefined if it has expired.
+   */
   timeToLive(bytes: Buffer) {
     const fields = new Fields(bytes);
     const granted = fields.number(4);
     // One that has expired has -1 left, which is a very large number here.
-    const left = fields.number(3) <= granted ? fields.number(3) : undefined;
+    const left = Number.isSafeInteger(fields.number(3)) ? fields.number(3) : undefined;
     return { granted, left };
   },
   token: (bytes: Buffer) => new Fields(bytes).text(2),
