@@ -13,18 +13,18 @@ import { until } from '@mirrorplane/base';
 const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-endless-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const script = join(import.meta.dirname, '../../scripts/test-file.sh');
+const script = join(import.meta.dirname, '../../../scripts/test-file.sh');
 
-/** Runs a test file that has `text`, and gives what is said and the exit status. */
-function runFile(text: string) {
+/** Runs a test file that has `text`, and gives what is said and the exit status. `limit` in seconds. */
+function runFile(text: string, limit = 5) {
   const file = join(folder, 'some.test.mjs');
   writeFileSync(file, `import { test } from 'node:test';\n${text}\n`);
   // A test that runs below another runner reports to that one, and not in words.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const { stdout, status } = spawnSync(script, [file], {
     encoding: 'utf8',
-    env: { ...env, LIMIT: '1', TRIES: '1' },
-    timeout: 60_000,
+    env: { ...env, LIMIT: String(limit), TRIES: '1' },
+    timeout: 150_000,
   });
   return { stdout, status };
 }
@@ -32,7 +32,7 @@ function runFile(text: string) {
 test('a file with a timer that nobody stops is ended, and named', () => {
   const { stdout, status } = runFile("test('ended', () => {}); setInterval(() => {}, 1000);");
   assert.match(stdout, /✔ ended/);
-  assert.match(stdout, /NOT ENDED .*some\.test\.mjs: after 1 seconds/);
+  assert.match(stdout, /NOT ENDED .*some\.test\.mjs: after 5 seconds/);
   assert.equal(status, 1);
 });
 
@@ -51,7 +51,7 @@ test('ended', (t) => {
 });
 
 test('a file that ends is not', () => {
-  const { stdout, status } = runFile("test('ended', () => {});");
+  const { stdout, status } = runFile("test('ended', () => {});", 120);
   assert.doesNotMatch(stdout, /NOT ENDED/);
   assert.equal(status, 0);
 });
