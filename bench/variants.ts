@@ -169,6 +169,7 @@ export async function erspanState(bed: Bed, mtu: number, back = false): Promise<
     address: there.underlayAddress,
     session: SESSION,
     generation: 0,
+    lanes: true,
   };
   return captureState(bed, delivery, ALL, back ? [from, REMOTE_DESTINATION] : [from, SOURCE]);
 }

@@ -225,7 +225,7 @@ struct {
     __type(value, struct delivery_counters);
 } delivery_counters SEC(".maps");
 
-/* Key: delivery slot. Value: its next hop. Memory: 40 bytes a slot and CPU. */
+/* Key: delivery slot. Value: its next hop. Memory: 56 bytes a slot and CPU. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 4096);

@@ -179,12 +179,15 @@ static __always_inline int relay(struct __sk_buff *skb, struct termination *term
                                  struct termination_counters *counters, struct wire_size *size) {
     struct delivery *delivery = bpf_map_lookup_elem(&deliveries, &termination->delivery);
     int reason = delivery ? readdress(skb, headers, delivery) : TERMINATION_DESTINATION_DOWN;
+    struct way way;
 
     if (reason >= 0)
         return refuse(counters, size, reason);
+    way = way_of(skb, delivery);
     add(&counters->relayed, size->packets, size->bytes);
     count_sent(delivery->slot, size->packets, size->bytes + size->packets * (ETH_HEADER_LEN + ERSPAN_HEADERS_LEN));
-    return to_next_hop(skb, delivery);
+    way.linked = false; /* the frame has the addresses that it came with */
+    return to_next_hop(skb, delivery, way);
 }
 
 static __always_inline int unknown_erspan(void) {

@@ -79,14 +79,13 @@ struct inner_l2 {
 
 /*
  * Writes all headers. The verifier needs constant lengths, so each number of tags has its own call.
- * The kernel drops copies whose outer address was multicast or broadcast, so it becomes unicast.
  */
 static __always_inline long store_headers(struct __sk_buff *skb, struct outer_headers *outer, struct inner_l2 *l2,
                                           int tags) {
     const __u32 length = ETH_HEADER_LEN + ERSPAN_HEADERS_LEN + ETH_HEADER_LEN;
     __be16 *rest = outer->rest;
 
-    __builtin_memset(outer->padding, 0, sizeof(outer->padding) + 12);
+    __builtin_memset(outer->padding, 0, sizeof(outer->padding));
     outer->ethernet[12] = ETH_P_IP >> 8;
     outer->ethernet[13] = ETH_P_IP & 0xff;
     __builtin_memcpy(outer->addresses, l2->addresses, sizeof(outer->addresses));
@@ -171,6 +170,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     __u32 super = skb->gso_size; /* not 0 for a super-packet; read once, for the verifier */
     bool truncated = false;
     __u32 tag_bytes;
+    struct way way;
     __u32 sequence;
     __u16 tci;
     bool ip;
@@ -219,12 +219,17 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     fill_headers(&headers.erspan, delivery, sequence, skb->len - ETH_HEADER_LEN,
                  erspan_word(tci, tags > 0, truncated | copy->truncated, delivery->session),
                  index_with_proof(copy->erspan_index, delivery->proof) | copy->probe);
+    way = way_of(skb, delivery);
+    if (way.linked)
+        __builtin_memcpy(headers.ethernet, way.hop->link, sizeof(way.hop->link));
+    else
+        __builtin_memset(headers.ethernet, 0, sizeof(way.hop->link)); /* unicast, see to_next_hop */
     if (store_headers(skb, &headers, &l2, tags))
         return drop(copy, DROP_ENCAP_FAILED);
     if (copy->part != PART_CLONE) /* it is one packet in several parts */
         count_copied(copy, truncated);
     count_left(copy, delivery->slot, outer.packets, outer.bytes);
-    return to_next_hop(skb, delivery);
+    return to_next_hop(skb, delivery, way);
 }
 
 /*

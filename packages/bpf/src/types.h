@@ -170,6 +170,8 @@ struct next_hop {
     __u32 ifindex;
     __u32 family;     /* AF_INET; 0: the kernel looks for it with each copy. With the next: struct bpf_redir_neigh */
     __u32 gateway[4]; /* the first word; network byte order */
+    __u8 link[12];    /* link-layer addresses of the next hop and of the device */
+    __u32 linked;     /* not 0: `link` is known */
 };
 
 struct delivery_counters {

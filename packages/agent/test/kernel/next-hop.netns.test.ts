@@ -66,14 +66,24 @@ async function addressesOfCopies(): Promise<string[]> {
   }
 }
 
-/** What CPUs have found the next hop of a delivery, and so need not ask for each copy; and when. */
-function knownNextHops(): string[] {
+/** The map of next hops: the bytes of each value on each CPU. */
+function valuesOfNextHops(): string[][] {
   const pin = run('find', world.bpffs, '-name', 'next_hops').trim();
   const hops = JSON.parse(run('bpftool', '-j', 'map', 'dump', 'pinned', pin)) as {
     values: { value: string[] }[];
   }[];
-  const found = hops.flatMap(({ values }) => values.map(({ value }) => value));
-  return found.filter((value) => Number(value[16]) === 2).map((value) => value.slice(0, 4).join(' '));
+  return hops.flatMap(({ values }) => values.map(({ value }) => value));
+}
+
+/** What CPUs have found the next hop of a delivery, and so need not ask for each copy; and when. */
+function knownNextHops(): string[] {
+  const found = valuesOfNextHops().filter((value) => Number(value[16]) === 2);
+  return found.map((value) => value.slice(0, 4).join(' '));
+}
+
+/** Whether a CPU knows the link-layer address of its next hop. */
+function areLinked(): boolean {
+  return valuesOfNextHops().some((value) => Number(value[48]) === 1);
 }
 
 test('copies take the route of the moment, without an agent that reports it', async () => {
@@ -133,4 +143,29 @@ test('a route by another device is not taken: the copy leaves by its own device'
   } finally {
     run('ip', 'address', 'del', '10.97.0.1/24', 'dev', 'by');
   }
+});
+
+test('copies go to the link-layer address of the tick, and the kernel verifies it as they do', async () => {
+  const { destinationMac, sourceMac } = world.nextHop;
+  const other = '02:00:00:00:00:93';
+  const neighbour = (mac: string, state: string) =>
+    run('ip', 'neigh', 'replace', OTHER_ADDRESS, 'lladdr', mac, 'dev', 'und', 'nud', state);
+  neighbour(other, 'permanent');
+  await copiesUntil(other);
+  assert.deepEqual(await addressesOfCopies(), [other]);
+  assert.ok(areLinked(), 'a CPU knows the address');
+  neighbour(destinationMac, 'stale');
+  await copiesUntil(destinationMac);
+  const sniffer = await Sniffer.start('undp', { longest: 2000 });
+  try {
+    for (let i = 0; i < 100; i++) {
+      world.guest.send(frame);
+    }
+    const heads = (await sniffer.expect(100)).map((copy) => copy.subarray(0, 12).toString('hex'));
+    assert.deepEqual([...new Set(heads)], [`${destinationMac}${sourceMac}`.replaceAll(':', '')]);
+  } finally {
+    sniffer.close();
+  }
+  assert.doesNotMatch(run('ip', 'neigh', 'show', OTHER_ADDRESS, 'dev', 'und'), /STALE/, 'the kernel saw the use');
+  neighbour(destinationMac, 'permanent');
 });

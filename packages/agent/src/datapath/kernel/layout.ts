@@ -75,7 +75,10 @@ export const LAYOUT = {
     },
   },
   delivery_counters: { size: 2 * COUNT_SIZE, fields: { sent: 0, feedback: COUNT_SIZE } },
-  next_hop: { size: 36, fields: { tick: 0, source: 4, address: 8, ifindex: 12, family: 16, gateway: 20 } },
+  next_hop: {
+    size: 52,
+    fields: { tick: 0, source: 4, address: 8, ifindex: 12, family: 16, gateway: 20, link: 36, linked: 48 },
+  },
   termination_key: { size: 8, fields: { address: 0, session_at_device: 4 } },
   termination: {
     size: 52,
