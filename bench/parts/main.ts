@@ -2,8 +2,8 @@
  * `make scale-parts`: what the parts of the controller cost in a large cluster, each alone. Nodes are
  * only messages, so that one process measures 1,000 of them. usage: main.ts [NODES…], default 100
  * 1000; RUNS= is how often each thing is done, SNAPSHOT= a file for a snapshot of the
- * heap, PROFILE= one for a profile of the CPU while interfaces move, REST_PROFILE= one while all
- * sources count and nothing else happens, for REST= seconds.
+ * heap, PROFILE= one for a profile of the CPU, of what PROFILED= names: reads, streams or moves
+ * (default). REST_PROFILE= is one while all sources count and nothing else happens, for REST= seconds.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
@@ -46,6 +46,28 @@ async function times(runs: number, work: (run: number) => unknown): Promise<numb
   return all;
 }
 
+/** @returns milliseconds of the longest turn of each run: as long, nothing else is answered */
+async function turns(runs: number, work: (run: number) => unknown): Promise<number[]> {
+  const all: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    let [last, longest, isOver] = [cpuMs(), 0, false];
+    const look = () => {
+      const now = cpuMs();
+      longest = Math.max(longest, now - last);
+      last = now;
+      if (!isOver) {
+        setImmediate(look);
+      }
+    };
+    setImmediate(look);
+    await work(run);
+    isOver = true;
+    look();
+    all.push(longest);
+  }
+  return all;
+}
+
 async function fill(folder: string, size: Size): Promise<void> {
   await fillStore(folder, size);
   const store = openSqliteStore(join(folder, 'store.db'));
@@ -84,8 +106,9 @@ async function measure(nodes: number): Promise<void> {
       (await import('node:v8')).writeHeapSnapshot(process.env.SNAPSHOT);
     }
     await profiled(() => rest(world), process.env.REST_PROFILE);
-    await reads(world);
-    await profiled(() => changes(world));
+    await profiled(() => reads(world), profileOf('reads'));
+    await profiled(() => streams(world), profileOf('streams'));
+    await profiled(() => changes(world), profileOf('moves'));
     memory('after changes');
     await world.stop();
     global.gc?.();
@@ -101,8 +124,12 @@ async function measure(nodes: number): Promise<void> {
   }
 }
 
+function profileOf(what: string): string | undefined {
+  return what === (process.env.PROFILED ?? 'moves') ? process.env.PROFILE : undefined;
+}
+
 /** With `PROFILE=FILE`: writes a profile of the CPU. */
-async function profiled(work: () => Promise<void>, file = process.env.PROFILE): Promise<void> {
+async function profiled(work: () => Promise<void>, file: string | undefined): Promise<void> {
   if (!file) {
     return work();
   }
@@ -181,12 +208,13 @@ async function reads(world: World): Promise<void> {
     ['list of nodes', '/api/v1/nodes', {}],
   ];
   for (const [what, path, query] of lists) {
-    const all = await times(RUNS, () => {
+    const read = () => {
       node.counters();
       return world.get(path, { limit: 100, view: 'summary', ...query });
-    });
+    };
+    row(`after a report: ${what}`, await times(RUNS, read));
+    row('  longest turn', await turns(RUNS, read));
     await turn();
-    row(`after a report: ${what}`, all);
   }
   row(
     'after a report: statuses of all policies',
@@ -195,6 +223,61 @@ async function reads(world: World): Promise<void> {
       return services.statuses.all();
     }),
   );
+  for (const [what, path, query] of lists) {
+    const all: number[] = [];
+    for (let run = 0; run < 3; run++) {
+      for (const each of world.nodes) {
+        each.counters();
+      }
+      all.push(...(await turns(1, () => world.get(path, { limit: 100, view: 'summary', ...query }))));
+    }
+    row(`after all reports, longest turn: ${what}`, all);
+  }
+  for (const sources of [1000, 0]) {
+    let bytes = 0;
+    const scrape = async () => {
+      bytes = await world.metrics(sources);
+    };
+    row(`metrics, with at most ${sources} sources`, await times(3, scrape));
+    row('  longest turn', await turns(3, scrape));
+    row('  megabytes', [bytes / 1e6], 'MB');
+  }
+}
+
+/** What one reader of topics costs in a second in which a fifth of all nodes report. */
+async function streams(world: World): Promise<void> {
+  const topics = ['policies', 'nodes', 'destinations', 'interfaces', 'policy:p-1', 'interface:vm-1-1'];
+  const before = await secondsWith(world, []);
+  row('a second with reports, nobody reads', before.cpu);
+  row('  longest turn', before.longest);
+  for (const names of [...topics.map((topic) => [topic]), ['policies', 'nodes', 'destinations']]) {
+    const { cpu, longest, bytes } = await secondsWith(world, names);
+    row(`a second with reports, one reads ${names.join(',')}`, cpu);
+    row('  longest turn', longest);
+    row('  kilobytes', bytes, 'kB');
+  }
+}
+
+/** The CPU time of some seconds, and what readers of these topics get in each. */
+async function secondsWith(world: World, topics: readonly string[]) {
+  const reader = topics.length > 0 ? world.read(topics) : undefined;
+  let [next, told] = [0, 0];
+  const bytes: number[] = [];
+  const second = async () => {
+    const ends = performance.now() + 1000;
+    for (let report = 0; report < world.nodes.length / 5; report++) {
+      world.nodes[next++ % world.nodes.length]!.counters();
+      await sleep(1);
+    }
+    await sleep(Math.max(0, ends - performance.now()));
+    bytes.push(((reader?.bytes ?? 0) - told) / 1000);
+    told = reader?.bytes ?? 0;
+  };
+  await second();
+  const cpu = await times(6, second);
+  const longest = await turns(4, second);
+  reader?.end();
+  return { cpu, longest, bytes: bytes.slice(1, 7) };
 }
 
 async function changes(world: World): Promise<void> {

@@ -4,7 +4,18 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { EventLog, EventObserver, History, openBoards, openSqliteStore, Walks } from '@mirrorplane/controller/testing';
+import {
+  EventLog,
+  EventObserver,
+  History,
+  openBoards,
+  openSqliteStore,
+  PolicyPaths,
+  StreamHub,
+  TopicStream,
+  topicSources,
+  Walks,
+} from '@mirrorplane/controller/testing';
 import {
   AgentSessions,
   type Call,
@@ -20,6 +31,7 @@ import {
   Planning,
   policyRoutes,
   type Route,
+  renderMetrics,
   SavedCounters,
   type Services,
   type Store,
@@ -40,6 +52,10 @@ const AUTHORITY = {
   onChange: () => () => {},
 };
 const NOTHING_TAKEN = { take: async () => 0 };
+const NO_AUDIT = {
+  ...{ audit: { end: { seq: 0, unsigned: 0 }, failures: 0 }, auditCheck: {}, refusals: { counts: () => [] } },
+  loopDelay: { seconds: undefined },
+};
 const NO_LOOKS = { on() {}, running: () => [], get: () => undefined };
 const log = createLog('controller', process.env.V ? 'info' : 'silent');
 
@@ -88,6 +104,8 @@ export class World {
     const statuses = new KeptStatuses({ view, live, planning, inventory });
     const observer = new EventObserver({ events, view, live, planning, log, clock, statuses });
     const history = new History({ view, live, planning, log });
+    const boards = openBoards({ view, live, inventory, history, statuses });
+    const paths = new PolicyPaths({ view, live, planning, inventory, history, statuses });
     const services = {
       ...{
         view,
@@ -104,7 +122,9 @@ export class World {
         statuses,
         counters,
       },
-      ...openBoards({ view, live, inventory, history, statuses }),
+      ...boards,
+      ...{ paths, hub: new StreamHub(history, topicSources({ ...boards, pathOf: (name) => paths.of(name) })) },
+      ...NO_AUDIT,
       ...{ walks: new Walks(clock), looks: NO_LOOKS, findings: NO_LOOKS, authority: AUTHORITY },
       ...{ agentEvents: NOTHING_TAKEN, tests: { joined() {}, report() {} } },
       nodeParts: new NodeParts(planning),
@@ -154,13 +174,35 @@ export class World {
     }
   }
 
+  /** All metrics. @param sources that may have series of their own @returns bytes */
+  async metrics(sources: number): Promise<number> {
+    const { text } = await renderMetrics(this.services, { sources }, '');
+    let bytes = 0;
+    for await (const piece of text) {
+      bytes += piece.length;
+    }
+    return bytes;
+  }
+
   /** A request of one who may do everything. @returns bytes of the answer */
-  get(path: string, query: Record<string, unknown>): number {
+  async get(path: string, query: Record<string, unknown>): Promise<number> {
     const route = ROUTES.find((one) => one.method === 'get' && one.path === path)!;
     const judge = judgeOf([{ role: 'admin' }], this.services);
     const call = { query: route.query!.parse(query), services: this.services, judge, who: { name: 'measured' } };
-    const answer = route.handle(call as unknown as Call<never, never, never>) as { body: unknown };
+    const answer = await route.handle(call as unknown as Call<never, never, never>);
     return JSON.stringify(answer.body).length;
+  }
+
+  /** One who reads topics. */
+  read(names: readonly string[]): { bytes: number; end: () => void } {
+    const { hub, clock } = this.services;
+    const stream = new TopicStream({ topics: hub.open(names), hello: {}, clock });
+    hub.add(stream, names);
+    const reader = { bytes: 0, end: () => stream.destroy() };
+    stream.on('data', (data: Buffer) => {
+      reader.bytes += data.length;
+    });
+    return reader;
   }
 
   async stop(): Promise<void> {

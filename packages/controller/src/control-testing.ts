@@ -13,6 +13,7 @@ export { policyRoutes } from './http/policies.ts';
 export { poolRoutes } from './http/pools.ts';
 export type { Call, Route } from './http/route.ts';
 export { CurrentInventory } from './inventory/current-inventory.ts';
+export { renderMetrics } from './metrics/render.ts';
 export { KeptStatuses } from './planning/kept-statuses.ts';
 export { NodeParts } from './planning/node-parts.ts';
 export { Planning } from './planning/planning.ts';

@@ -3,7 +3,7 @@ import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { Closers, syncFolder } from '@mirrorplane/base';
 import type { EventDraft } from '@mirrorplane/contract';
-import { createLog, type Logger, requireNotReplaceable, requireOwnFolder } from '@mirrorplane/daemon';
+import { createLog, type Logger, LoopDelay, requireNotReplaceable, requireOwnFolder } from '@mirrorplane/daemon';
 import type { FastifyInstance } from 'fastify';
 import { AuditLog, type AuditOptions } from './audit/audit.ts';
 import { RefusedEntries } from './audit/refused-entries.ts';
@@ -165,6 +165,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   const { data } = options;
   const signInFile = options.signIn === undefined ? { openid: [], ldap: [] } : readSignInFile(options.signIn);
   prepareFolder(data);
+  const loopDelay = new LoopDelay();
+  closers.add(() => loopDelay.close());
 
   const failed = (error: Error) => {
     log.fatal({ err: error }, 'the controller cannot use its store any more');
@@ -329,6 +331,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     streams: new Map(),
     authority,
     log,
+    loopDelay,
     clock,
     endClock: latest.now,
     people,

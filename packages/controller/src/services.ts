@@ -1,6 +1,6 @@
 /** The parts of a running controller, for `http/` and `sync/`. */
 import type { DestinationSummary, NodeSummary } from '@mirrorplane/contract';
-import type { Logger } from '@mirrorplane/daemon';
+import type { Logger, LoopDelay } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { RefusedEntries } from './audit/refused-entries.ts';
 import type { SelfCheck } from './audit/self-check.ts';
@@ -69,6 +69,8 @@ export interface Services {
   hub: StreamHub;
   authority: Authority;
   log: Logger;
+  /** How long the event loop lets others wait. */
+  loopDelay: LoopDelay;
   /** Milliseconds since 1970. */
   clock: () => number;
   /** The same for what ends: it never goes back, also over a restart. */

@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { until } from '@mirrorplane/base';
+import { printable, until } from '@mirrorplane/base';
+import { LoopDelay } from '@mirrorplane/daemon';
+import fc from 'fast-check';
 import { METRICS, type MetricEntry } from '../src/metrics/catalogue.ts';
+import { formatOf, Series } from '../src/metrics/exposition.ts';
 import { metricsReference } from '../src/metrics/reference.ts';
 import { Bench, vmDevice } from './harness.ts';
 
@@ -14,6 +17,11 @@ const count = (packets: number) => ({ packets, bytes: 1000 * packets });
 
 /** A policy from node-1 to node-2, with counters of both; node-2 has a problem. */
 async function scraped(t: Parameters<typeof Bench.start>[0]): Promise<string> {
+  return (await scrapable(t)).text;
+}
+
+/** The same with the controller. */
+async function scrapable(t: Parameters<typeof Bench.start>[0]): Promise<{ bench: Bench; text: string }> {
   const bench = await Bench.start(t);
   await bench.cluster('node-1', 'node-2');
   const [one, two] = [
@@ -57,13 +65,14 @@ async function scraped(t: Parameters<typeof Bench.start>[0]): Promise<string> {
     { device: 'eth1', bytesPerSecond: 12_500_000 },
     { device: 'eth2', bytesPerSecond: 0 },
   ];
-  return until('the metrics have it all', async () => {
+  const text = await until('the metrics have it all', async () => {
     // As every second: arrivals are shown as of the last reading of the sender.
     one.send({ type: 'counters', report: ofSender, budgets });
     const { text } = await bench.get('/metrics');
     const isThere = /_path_delivered_packets_total\{/.test(text) && /_node_problems\{/.test(text);
     return isThere && /_policy_packets_total\{/.test(text) && text;
   });
+  return { bench, text };
 }
 
 /** Values by series, without the name of the metric. */
@@ -86,7 +95,7 @@ test('names and labels are in snake case, counters end in _total, and nothing el
   assert.equal(new Set(ENTRIES.map(({ name }) => name)).size, ENTRIES.length);
   for (const { kind, name, labels } of ENTRIES) {
     for (const word of [name, ...labels]) {
-      assert.match(word, /^[a-z]+(_[a-z]+)*$/);
+      assert.match(word, /^[a-z]+(_[a-z][a-z0-9]*)*$/);
     }
     assert.equal(name.endsWith('_total'), kind === 'counter', name);
   }
@@ -117,6 +126,103 @@ test('sums over a metric count each packet once, and bytes along a path are comp
   }
 });
 
+test('with more sources than asked for, a policy is one series, and sums stay what they are', async (t) => {
+  const { bench, text } = await scrapable(t);
+  const name = 'mirrorplane_policy_packets_total';
+  assert.equal(series(text, 'mirrorplane_policy_sources')[''], 1);
+  assert.equal(series(text, 'mirrorplane_policy_sources_summed')[''], 0);
+  const { text: summed } = await bench.get('/metrics?sources=0');
+  assert.equal(series(summed, 'mirrorplane_policy_sources_summed')[''], 1);
+  const labels = 'policy="p",source="",direction=""';
+  assert.deepEqual(series(summed, name), {
+    [`{${labels},outcome="sampled_out",reason=""}`]: 2,
+    [`{${labels},outcome="copied",reason=""}`]: 5,
+    [`{${labels},outcome="dropped",reason="overBudget"}`]: 2,
+    [`{${labels},outcome="dropped",reason="noNeighbour"}`]: 1,
+  });
+  assert.deepEqual(series(summed, 'mirrorplane_policy_skipped_packets_total'), { [`{${labels},reason="isCopy"}`]: 4 });
+  const rest = (all: string) =>
+    all.split('\n').filter((line) => /^mirrorplane_(policy_state|path|node_info)/.test(line));
+  assert.deepEqual(rest(summed), rest(text));
+  assert.equal(execFileSync('promtool', ['check', 'metrics'], { input: summed, encoding: 'utf8' }), '');
+});
+
+test('a scraper can ask for some policies alone, and no more than 10,000 sources have series', async (t) => {
+  const { bench } = await scrapable(t);
+  const { text } = await bench.get('/metrics?policy=other&policy=none,more');
+  assert.equal(series(text, 'mirrorplane_policy_sources')[''], 0);
+  assert.doesNotMatch(text, /policy="p"/);
+  assert.match(text, /mirrorplane_node_info\{node="node-1"/);
+  const { text: wanted } = await bench.get('/metrics?policy=other,p');
+  assert.match(wanted, /_policy_packets_total\{policy="p",source="web-1\/0"/);
+  assert.equal((await bench.get('/metrics?sources=10001')).status, 400);
+});
+
+test('OpenMetrics has the same values under the names that it wants', async (t) => {
+  const { bench, text } = await scrapable(t);
+  const headers = { accept: 'application/openmetrics-text; version=1.0.0' };
+  const open = await bench.request('GET', '/metrics', undefined, { headers });
+  assert.equal(open.headers['content-type'], 'application/openmetrics-text; version=1.0.0; charset=utf-8');
+  assert.match(open.text, /^# TYPE mirrorplane_policy_packets counter$/m);
+  assert.ok(open.text.endsWith('\n# EOF\n'));
+  const name = 'mirrorplane_path_sent_packets_total';
+  assert.deepEqual(series(open.text, name), series(text, name));
+});
+
+const label = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('a"b', 'a\\', 'a\nb', '\\n', '', '\u001b[31m'));
+
+test('whatever labels are, the text can be read back, and all series of a metric are together', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(label, label, fc.integer()), { maxLength: 20 }), (list) => {
+      const all = new Series();
+      const expected = new Map<string, number>();
+      for (const [node, code, value] of list) {
+        all.add('nodeProblems', value, { node, code });
+        all.add('nodeConnected', 1, { node });
+        const key = JSON.stringify([printable(node), printable(code)]);
+        expected.set(key, (expected.get(key) ?? 0) + value);
+      }
+      const text = [...all.text(formatOf(''))].join('');
+      const found = new Map<string, number>();
+      const seen: string[] = [];
+      for (const line of text.split('\n').filter((one) => one !== '' && !one.startsWith('#'))) {
+        const [, name, labels = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line)!;
+        if (seen.at(-1) !== name) {
+          assert.ok(!seen.includes(name!), name);
+          seen.push(name!);
+        }
+        if (name === 'mirrorplane_node_problems') {
+          const values = [...labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, , one]) => unescaped(one!));
+          found.set(JSON.stringify(values), Number(value));
+        }
+      }
+      assert.deepEqual(found, expected);
+    }),
+  );
+});
+
+/** As readers of the format take a label. */
+function unescaped(text: string): string {
+  return text.replace(/\\(.)/g, (_, letter) => (letter === 'n' ? '\n' : letter));
+}
+
+test('a turn that keeps others waiting is told', async () => {
+  const delay = new LoopDelay();
+  try {
+    await until('the first samples', () => delay.seconds !== undefined);
+    for (const began = performance.now(); performance.now() - began < 200; ) {
+      // Nothing else has its turn.
+    }
+    const { p50, max } = await until('the long turn is told', () => {
+      const { seconds } = delay;
+      return seconds && seconds.max >= 0.15 && seconds;
+    });
+    assert.ok(p50 < max, `${p50} ${max}`);
+  } finally {
+    delay.close();
+  }
+});
+
 test('metrics of nodes, policies, events and the process are there', async (t) => {
   const text = await scraped(t);
   assert.equal(series(text, 'mirrorplane_policy_max_rate_bytes_per_second')['{policy="p"}'], 1_000_000);
@@ -131,6 +237,7 @@ test('metrics of nodes, policies, events and the process are there', async (t) =
   assert.equal(series(text, 'mirrorplane_interface_moves_total')[''], 0);
   assert.equal(Object.values(series(text, 'mirrorplane_build_info'))[0], 1);
   const memory = series(text, 'process_resident_memory_bytes')['']!;
+  assert.ok(series(text, 'nodejs_eventloop_lag_max_seconds')['']! >= 0);
   assert.ok(memory > 10_000_000 && memory < 10_000_000_000, `${memory}`);
   const age = Date.now() / 1000 - series(text, 'process_start_time_seconds')['']!;
   assert.ok(age > 0 && age < 600, `${age}`);

@@ -2,6 +2,7 @@
 export { CAPABILITIES, type Capability, has, maskOf, type Privileges, parsePrivileges } from './capabilities.ts';
 export { lockFile } from './file-lock.ts';
 export { createLog, LOG_LEVELS, type Logger, type LogLevel } from './log.ts';
+export { type Delays, LoopDelay } from './loop-delay.ts';
 export { isForeign, requireNotReplaceable, requireOwnFolder, requireOwnProgram } from './own-files.ts';
 export { readSecretFile } from './private-file.ts';
 export { keepOnly, readPrivileges } from './privileges.ts';

@@ -1,4 +1,5 @@
 /** Reports changes that no operator makes: of agents, interfaces, and states of policies. */
+import { inTurns } from '@mirrorplane/base';
 import type { EventDraft, NodeProblem } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { KeptStatuses } from '../planning/kept-statuses.ts';
@@ -12,7 +13,6 @@ import type { EventLog } from './log.ts';
 import { NodeProblems } from './node-problems.ts';
 import { lastChangeOf } from './policy-changes.ts';
 import { PolicyStates } from './policy-states.ts';
-import { inTurns } from './turns.ts';
 
 /** Milliseconds between comparisons after new counters. */
 const COUNTERS_MS = 5000;

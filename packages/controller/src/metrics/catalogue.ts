@@ -32,6 +32,11 @@ export const METRICS = {
     'policy',
     'code',
   ),
+  policySources: gauge('mirrorplane_policy_sources', 'Sources of all policies that are asked for.'),
+  policySourcesSummed: gauge(
+    'mirrorplane_policy_sources_summed',
+    'Sources that have no series of their own, because there are more of them than `sources` of the request: each policy is then one series. 0: every source has its series.',
+  ),
   policyMaxRate: gauge(
     'mirrorplane_policy_max_rate_bytes_per_second',
     'Budget of the policy (maxRate). No series: no budget.',
@@ -215,6 +220,15 @@ export const METRICS = {
   processCpu: counter('process_cpu_seconds_total', 'CPU time of the controller, user and system, in seconds.'),
   processMemory: gauge('process_resident_memory_bytes', 'Resident memory of the controller, in bytes.'),
   processHeap: gauge('nodejs_heap_used_bytes', 'Memory of the JavaScript objects of the controller, in bytes.'),
+  loopDelayMedian: gauge(
+    'nodejs_eventloop_lag_p50_seconds',
+    'How long work of the controller waits for its turn: the median of the last half minute to minute, in seconds.',
+  ),
+  loopDelayP99: gauge('nodejs_eventloop_lag_p99_seconds', 'The same: only 1 % of the samples have waited longer.'),
+  loopDelayMax: gauge(
+    'nodejs_eventloop_lag_max_seconds',
+    'The same: the longest. While it waits, no request is answered, and no agent is heard.',
+  ),
   processStart: gauge('process_start_time_seconds', 'Start time of the controller, seconds since 1970.'),
   processFds: gauge('process_open_fds', 'Open file descriptors of the controller. No series: not known.'),
 } as const satisfies Record<string, MetricEntry>;

@@ -1,28 +1,63 @@
 /** Collects the current values of the metrics from their owners. */
 import { readdirSync } from 'node:fs';
 import { type CaptureCounts, COPY_REFUSALS, type Count, PolicyState, type PolicyStatus } from '@mirrorplane/contract';
+import type { PolicyOutline } from '@mirrorplane/planner';
 import manifest from '../../package.json' with { type: 'json' };
 import { nodeProblems } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { Services } from '../services.ts';
 import type { MetricKey } from './catalogue.ts';
+import type { Labels } from './exposition.ts';
 
-type Labels = Readonly<Record<string, string>>;
 /** Adds to a series. A new series begins at 0. */
 export type Add = (metric: MetricKey, value: number, labels?: Labels) => void;
 
-/** Collects all metrics. */
-export function collect(services: Services, add: Add): void {
+/** What a scraper asks for. */
+export interface Wanted {
+  /** Names of the policies. Undefined: all. */
+  policies?: ReadonlySet<string> | undefined;
+  /**
+   * Source by source, as long as the policies have no more sources than this together. With more of
+   * them, each policy is one series.
+   */
+  sources: number;
+}
+
+/** Collects all metrics, one policy or node at each step. */
+export function* collect(services: Services, wanted: Wanted, add: Add): Generator<undefined> {
   collectController(services, add);
-  for (const status of services.statuses.whole()) {
-    collectPolicy(status, add);
-    const maxRate = services.view.get('policies', status.name)?.value.maxRate;
-    if (maxRate !== undefined) {
-      add('policyMaxRate', (maxRate * 1_000_000) / 8, { policy: status.name });
-    }
-  }
+  yield* collectPolicies(services, wanted, add);
   for (const [name, { value }] of services.view.all('nodes')) {
     collectNode({ name, pool: value.pool, node: services.live.get(name) }, services, add);
+    yield;
+  }
+}
+
+function* collectPolicies({ view, statuses }: Services, wanted: Wanted, add: Add): Generator<undefined> {
+  const isWanted = (name: string) => wanted.policies?.has(name) ?? true;
+  const sources = [...view.all('policies').values()].reduce(
+    (sum, { value }) => sum + (isWanted(value.name) ? value.sources.length : 0),
+    0,
+  );
+  const isEach = sources <= wanted.sources;
+  add('policySources', sources);
+  add('policySourcesSummed', isEach ? 0 : sources);
+  for (const status of isEach ? statuses.whole(isWanted) : yield* statuses.refresh()) {
+    const { name: policy } = status;
+    if (!isWanted(policy)) {
+      continue;
+    }
+    collectPolicy(status, add);
+    if ('sources' in status) {
+      collectSources(status as PolicyStatus, add);
+    } else if (status.countersAt !== null) {
+      collectCapture(status.totals, { policy, source: '', direction: '' }, add);
+    }
+    const maxRate = view.get('policies', policy)?.value.maxRate;
+    if (maxRate !== undefined) {
+      add('policyMaxRate', (maxRate * 1_000_000) / 8, { policy });
+    }
+    yield;
   }
 }
 
@@ -48,7 +83,7 @@ function collectController(services: Services, add: Add): void {
     add('certificateEnd', api / 1000, { certificate: 'api' });
   }
   collectAudit(services, add);
-  collectProcess(add);
+  collectProcess(services, add);
 }
 
 function collectAudit({ audit, auditCheck, syslog }: Services, add: Add): void {
@@ -64,12 +99,18 @@ function collectAudit({ audit, auditCheck, syslog }: Services, add: Add): void {
   }
 }
 
-function collectProcess(add: Add): void {
+function collectProcess({ loopDelay }: Services, add: Add): void {
   const { user, system } = process.cpuUsage();
   const { rss, heapUsed } = process.memoryUsage();
   add('processCpu', (user + system) / 1_000_000);
   add('processMemory', rss);
   add('processHeap', heapUsed);
+  const delay = loopDelay.seconds;
+  if (delay) {
+    add('loopDelayMedian', delay.p50);
+    add('loopDelayP99', delay.p99);
+    add('loopDelayMax', delay.max);
+  }
   add('processStart', Math.round(performance.timeOrigin) / 1000);
   try {
     add('processFds', readdirSync('/proc/self/fd').length);
@@ -78,7 +119,7 @@ function collectProcess(add: Add): void {
   }
 }
 
-function collectPolicy(status: PolicyStatus, add: Add): void {
+function collectPolicy(status: Omit<PolicyOutline, 'places'>, add: Add): void {
   const policy = status.name;
   for (const state of PolicyState.options) {
     add('policyState', state === status.state ? 1 : 0, { policy, state });
@@ -86,7 +127,15 @@ function collectPolicy(status: PolicyStatus, add: Add): void {
   for (const { code } of status.reasons) {
     add('policyReasons', 1, { policy, code });
   }
-  for (const source of status.sources) {
+  for (const path of status.paths) {
+    collectPath(path, { policy, from: path.from, to: path.to }, add);
+  }
+  addCount(add, ['deliveredPackets', 'deliveredBytes'], status.delivered, { policy });
+  add('feedback', status.feedback?.packets ?? 0, { policy });
+}
+
+function collectSources({ name: policy, sources }: PolicyStatus, add: Add): void {
+  for (const source of sources) {
     for (const direction of ['inbound', 'outbound'] as const) {
       const counts = source[direction];
       if (counts) {
@@ -94,11 +143,6 @@ function collectPolicy(status: PolicyStatus, add: Add): void {
       }
     }
   }
-  for (const path of status.paths) {
-    collectPath(path, { policy, from: path.from, to: path.to }, add);
-  }
-  addCount(add, ['deliveredPackets', 'deliveredBytes'], status.delivered, { policy });
-  add('feedback', status.feedback?.packets ?? 0, { policy });
 }
 
 function collectCapture(counts: CaptureCounts, labels: Labels, add: Add): void {

@@ -22,6 +22,12 @@ nothing when agents, nodes or the controller restart. Counters "since the contro
   \`outer\` in its name.
 - \`code\` is one of [codes.md](codes.md). \`reason\` and \`kind\` are the words of the API.
 - An unknown value has no series. It is never 0.
+- **Many sources**: each source has series of its own as long as there are at most 1,000 of them. With more, each policy
+  is one series, whose labels \`source\` and \`direction\` are empty. Sums by policy stay what they are. The gauge
+  \`mirrorplane_policy_sources_summed\` says that it is so.
+- \`/metrics?sources=N\` asks for another bound, 0 to 10,000: 0 never names sources. \`/metrics?policy=NAME,NAME\` asks
+  for some policies alone, for example for their sources in a job of its own.
+- The text of 10,000 sources has about 20 MB. It is made in short turns, and sent as fast as it is read.
 
 <!-- Made by: node packages/controller/src/metrics/reference.ts --write docs/reference/metrics.md -->
 

@@ -41,10 +41,14 @@ export class KeptStatuses {
     return statusOf(policy, planOf(policy, this.#parts), this.observation());
   }
 
-  /** The whole statuses of all policies by name, made one after the other. */
-  *whole(): Generator<PolicyStatus> {
+  /**
+   * The whole statuses of policies by name, made one after the other.
+   * @param isWanted which policies, by their names
+   */
+  *whole(isWanted: (name: string) => boolean): Generator<PolicyStatus> {
     const observation = this.observation();
-    for (const policy of allPoliciesOf(this.#parts.view).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const policies = allPoliciesOf(this.#parts.view).filter(({ name }) => isWanted(name));
+    for (const policy of policies.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       yield statusOf(policy, planOf(policy, this.#parts), observation);
     }
   }
