@@ -22,6 +22,7 @@ import {
   CurrentInventory,
   counterFolder,
   Decisions,
+  FRESH_MS,
   interfaceRoutes,
   judgeOf,
   KeptStatuses,
@@ -106,6 +107,12 @@ export class World {
     const history = new History({ view, live, planning, log });
     const boards = openBoards({ view, live, inventory, history, statuses });
     const paths = new PolicyPaths({ view, live, planning, inventory, history, statuses });
+    const hub = new StreamHub({
+      history,
+      sources: topicSources({ ...boards, pathOf: (name) => paths.of(name) }),
+      freshen: () => statuses.freshen(FRESH_MS),
+      failed: (error) => log.error({ err: error }, 'streams'),
+    });
     const services = {
       ...{
         view,
@@ -123,7 +130,7 @@ export class World {
         counters,
       },
       ...boards,
-      ...{ paths, hub: new StreamHub(history, topicSources({ ...boards, pathOf: (name) => paths.of(name) })) },
+      ...{ paths, hub },
       ...NO_AUDIT,
       ...{ walks: new Walks(clock), looks: NO_LOOKS, findings: NO_LOOKS, authority: AUTHORITY },
       ...{ agentEvents: NOTHING_TAKEN, tests: { joined() {}, report() {} } },

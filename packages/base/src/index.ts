@@ -4,5 +4,6 @@ export { Coalesced } from './coalesced.ts';
 export { draftOf, replaceFile, replaceFileSync, syncFolder } from './durable-file.ts';
 export { printable } from './printable.ts';
 export { Serial } from './serial.ts';
-export { inTurns } from './turns.ts';
+export { filteredInSteps, mappedInSteps, sortedInSteps } from './sorted.ts';
+export { atOnce, inTurns } from './turns.ts';
 export { atMost, until } from './wait.ts';

@@ -17,3 +17,13 @@ export async function inTurns<R>(steps: Generator<unknown, R>): Promise<R> {
     }
   }
 }
+
+/** Runs all steps in one turn. @returns the result of the last one */
+export function atOnce<R>(steps: Generator<unknown, R>): R {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) {
+      return step.value;
+    }
+  }
+}

@@ -14,7 +14,7 @@ export { poolRoutes } from './http/pools.ts';
 export type { Call, Route } from './http/route.ts';
 export { CurrentInventory } from './inventory/current-inventory.ts';
 export { renderMetrics } from './metrics/render.ts';
-export { KeptStatuses } from './planning/kept-statuses.ts';
+export { FRESH_MS, KeptStatuses } from './planning/kept-statuses.ts';
 export { NodeParts } from './planning/node-parts.ts';
 export { Planning } from './planning/planning.ts';
 export { policyStatuses } from './planning/policy-status.ts';

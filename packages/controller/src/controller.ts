@@ -49,7 +49,7 @@ import { tellLooks } from './looks/tell-looks.ts';
 import { FileTokens } from './people/file-tokens.ts';
 import { makeFirstUser, resetFirstUser } from './people/first-password.ts';
 import { People } from './people/people.ts';
-import { KeptStatuses } from './planning/kept-statuses.ts';
+import { FRESH_MS, KeptStatuses } from './planning/kept-statuses.ts';
 import { NodeParts } from './planning/node-parts.ts';
 import { Planning } from './planning/planning.ts';
 import { openNodes } from './planning/stored-nodes.ts';
@@ -265,7 +265,12 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => history.close());
   const boards = openBoards({ view, live, inventory, history, statuses });
   const paths = new PolicyPaths({ view, live, planning, inventory, history, statuses });
-  const hub = new StreamHub(history, topicSources({ ...boards, pathOf: (name) => paths.of(name) }));
+  const hub = new StreamHub({
+    history,
+    sources: topicSources({ ...boards, pathOf: (name) => paths.of(name) }),
+    freshen: () => statuses.freshen(FRESH_MS),
+    failed: (error) => log.error({ err: error }, 'streams are not brought up to date'),
+  });
   closers.add(() => hub.close());
   const looks = new Looks({
     clock: steady,

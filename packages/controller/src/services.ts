@@ -1,5 +1,4 @@
 /** The parts of a running controller, for `http/` and `sync/`. */
-import type { DestinationSummary, NodeSummary } from '@mirrorplane/contract';
 import type { Logger, LoopDelay } from '@mirrorplane/daemon';
 import type { AuditLog } from './audit/audit.ts';
 import type { RefusedEntries } from './audit/refused-entries.ts';
@@ -32,7 +31,9 @@ import type { StoreState } from './store/store.ts';
 import type { View } from './store/view.ts';
 import type { StreamHub } from './streams/hub.ts';
 import type { Board } from './summaries/board.ts';
+import type { DestinationEntry } from './summaries/destinations.ts';
 import type { InterfaceSummaries } from './summaries/interfaces.ts';
+import type { NodeEntry } from './summaries/nodes.ts';
 import type { PolicyPaths } from './summaries/path.ts';
 import type { PolicyEntry } from './summaries/policies.ts';
 import type { Walks } from './summaries/walks.ts';
@@ -94,8 +95,8 @@ export interface Services {
   /** All policies as summaries. */
   policies: Board<PolicyEntry>;
   interfaces: InterfaceSummaries;
-  nodes: Board<NodeSummary>;
-  destinations: Board<DestinationSummary>;
+  nodes: Board<NodeEntry>;
+  destinations: Board<DestinationEntry>;
   /** The ways of copies, and the sources of policies, as they were a moment ago. */
   paths: PolicyPaths;
   /** Walks through lists that are under way. */

@@ -1,6 +1,7 @@
 /** The statuses that are kept are those that are made from nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { atOnce } from '@mirrorplane/base';
 import { Computation } from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { KeptObservation } from '../src/planning/kept-observation.ts';
@@ -18,6 +19,14 @@ test('after any changes, the kept statuses are those that are made from nothing'
         (parts) => new KeptStatuses(parts),
         (kept, world, parts) => {
           const fresh = new KeptStatuses(parts);
+          // What an operator has changed is as it is now, however much else is not made again yet.
+          const names = [...world.policies.keys()].sort();
+          assert.deepEqual(
+            kept.kept().map(({ name, uid, type }) => [name, uid, type]),
+            fresh.all().map(({ name, uid, type }) => [name, uid, type]),
+          );
+          assert.equal(kept.kept().length, names.length);
+          assert.deepEqual(atOnce(kept.freshen(Number.POSITIVE_INFINITY)), fresh.all());
           assert.deepEqual(kept.all(), fresh.all());
           for (const stored of world.policies.values()) {
             assert.deepEqual(kept.one(stored), fresh.one(stored));
@@ -34,6 +43,25 @@ test('after any changes, the kept statuses are those that are made from nothing'
   for (const code of ['COPIES_SURPLUS', 'COPIES_LOST', 'COPIES_DROPPED', 'COPIES_UNPROVEN']) {
     assert.ok(told.has(code), `no status had the reason ${code}`);
   }
+});
+
+test('with little time, each call makes other statuses again, until all are as they are', () => {
+  fc.assert(
+    fc.property(steps, (list) => {
+      carryOut(
+        list,
+        (parts) => new KeptStatuses(parts),
+        (kept, world, parts) => {
+          const expected = new KeptStatuses(parts).all();
+          for (let call = 0; call < world.policies.size; call++) {
+            atOnce(kept.freshen(Number.MIN_VALUE));
+          }
+          assert.deepEqual(kept.kept(), expected);
+        },
+      );
+    }),
+    { numRuns: 200 },
+  );
 });
 
 /** Everything that statuses may ask for, each by itself. */

@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
+import fc from 'fast-check';
+import { EntryItems } from '../src/streams/items.ts';
 import { MAX_TOPIC_ITEMS, Topic } from '../src/streams/topic.ts';
 import { TopicStream } from '../src/streams/topic-stream.ts';
 import { Bench } from './harness.ts';
@@ -200,6 +202,62 @@ test('a topic has a bound, and a sparkline is sent only when it has changed', ()
   const { data: next, version } = topic.since(first.version)!;
   assert.deepEqual(JSON.parse(next).upserts, [{ at: 7 }, { at: 2, sparkline: [8] }]);
   assert.equal(topic.since(version), undefined);
+});
+
+const key = (at: number) => `k${String(at).padStart(4, '0')}`;
+const rowOf = (at: number) => ({ name: key(at), state: 0, number: 0 });
+
+test('of a long topic, what is more than a number is told at once, and all numbers after five seconds', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 201, max: 1000 }),
+      fc.array(fc.tuple(fc.nat(999), fc.constantFrom('state', 'number', 'gone', 'new')), { maxLength: 30 }),
+      (count, changes) => {
+        const entries = new Map(Array.from({ length: count }, (_, at) => [key(at), rowOf(at)]));
+        const sign = ({ state }: { state: number }) => state;
+        const topic = new Topic(() => new EntryItems(new Map(entries), (entry) => ({ ...entry }), sign));
+        topic.refresh();
+        const own = new Held();
+        own.take(JSON.parse(topic.since(undefined)!.data));
+        let version = topic.since(undefined)!.version;
+        const read = () => {
+          topic.refresh();
+          const news = topic.since(version);
+          version = news?.version ?? version;
+          if (news) {
+            own.take(JSON.parse(news.data));
+          }
+        };
+        for (const [at, what] of changes) {
+          const before = entries.get(key(at));
+          if (what === 'gone') {
+            entries.delete(key(at));
+          } else if (before === undefined || what === 'new') {
+            entries.set(key(at), { ...rowOf(at), state: 1 });
+          } else {
+            entries.set(key(at), { ...before, [what]: before[what] + 1 });
+          }
+        }
+        read();
+        const expected = [...entries].sort().slice(0, MAX_TOPIC_ITEMS);
+        assert.deepEqual(
+          [...own.items.keys()].sort(),
+          expected.map(([name]) => name),
+        );
+        for (const [name, { state }] of expected) {
+          assert.equal(own.items.get(name)?.state, state, name);
+        }
+        for (let second = 1; second < 5; second++) {
+          read();
+        }
+        assert.deepEqual(
+          expected.map(([name]) => own.items.get(name)?.number),
+          expected.map(([, { number }]) => number),
+        );
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
 
 test('a stream that nobody reads is ended, and one that is read is alive', async () => {

@@ -1,17 +1,13 @@
 /** /api/v1/status: controllers, store, nodes, policies and problems in one answer. */
 import { hostname } from 'node:os';
-import {
-  ClusterStatus,
-  MAX_STATUS_PROBLEMS,
-  type NodeSummary,
-  type PolicySummary,
-  type StatusProblem,
-} from '@mirrorplane/contract';
+import { ClusterStatus, MAX_STATUS_PROBLEMS, type StatusProblem } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
+import type { NodeEntry } from '../summaries/nodes.ts';
+import type { PolicyEntry } from '../summaries/policies.ts';
 import { type Route, route } from './route.ts';
-import { seenEntries } from './seen-policies.ts';
+import { freshStatuses, seenEntries } from './seen-policies.ts';
 
 /** Milliseconds that a follower has to connect to the leader. */
 const LINKED_MS = 15_000;
@@ -74,7 +70,7 @@ function ofFollowers({ leadership, clock }: Services): StatusProblem[] {
   return [...unfit, ...unlinked];
 }
 
-function ofNode({ name, state, problems }: NodeSummary): StatusProblem[] {
+function ofNode({ name, state, problems }: NodeEntry): StatusProblem[] {
   const away: StatusProblem = { kind: 'node', name, code: 'NODE_DISCONNECTED', message: 'its agent is not connected' };
   return [
     ...(state === 'disconnected' ? [away] : []),
@@ -82,7 +78,7 @@ function ofNode({ name, state, problems }: NodeSummary): StatusProblem[] {
   ];
 }
 
-function ofPolicy({ name, state, reasons }: PolicySummary): StatusProblem[] {
+function ofPolicy({ name, state, reasons }: PolicyEntry): StatusProblem[] {
   if (state === 'active' || state === 'disabled') {
     return [];
   }
@@ -115,7 +111,8 @@ export const clusterStatusRoutes: Route[] = [
       const store = all ? { ...(await services.storeState()), revision: services.view.revision } : undefined;
       const controllers = controllersOf(services);
       const nodes = [...services.nodes.items().values()].filter(({ name }) => judge.may('read', 'node', name));
-      const policies = [...seenEntries(services, judge)].map(({ summary }) => summary);
+      await freshStatuses(services);
+      const policies = [...seenEntries(services, judge)];
       const problems = [
         ...(all ? [...ofController(services, store), ...ofFollowers(services)] : []),
         ...nodes.flatMap(ofNode),

@@ -1,4 +1,6 @@
 /** /api/v1/interfaces */
+
+import { filteredInSteps, inTurns } from '@mirrorplane/base';
 import {
   Interface,
   InterfaceId,
@@ -11,10 +13,12 @@ import {
   whyNotMirrorable,
 } from '@mirrorplane/contract';
 import * as z from 'zod';
+import type { Judge } from '../access/judge.ts';
 import { deviceOfEdge, oneInterface, recordsOf } from '../inventory/inventory.ts';
 import { lookViewersOf } from '../looks/look-viewers.ts';
 import { ProblemError, refuseField } from '../problems/problems.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
+import type { Services } from '../services.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
@@ -24,9 +28,10 @@ import { viewersOf } from '../summaries/viewers.ts';
 import { refuseBroken, refuseMoved, refuseUsed } from './dependents.ts';
 import { INTERFACES } from './interface-list.ts';
 import { requireDeclaration } from './interface-scope.ts';
+import type { Sortable } from './list-spec.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
-import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
+import { listOf, listOptions, type Page, type PageOptions, pageQuery, pageSteps } from './paging.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({
@@ -47,9 +52,42 @@ const Filters = pageQuery(INTERFACES).extend({
   pool: z.string().optional().meta({ description: 'Only interfaces of this pool.' }),
 });
 
-/** An entry is kept until the interface changes, and its traffic changes all the time. */
-function withTraffic(entry: InterfaceEntry, live: LiveNodes): InterfaceEntry {
-  return entry.traffic === undefined ? entry.withTraffic(interfaceTraffic(entry.item, live) ?? null) : entry;
+/** Interfaces on one page: a page ends behind them. One has half a kilobyte, or a whole one. */
+const PAGE_SIZE = { of: () => 1, most: 5000 };
+
+/** One page of the interfaces that one may see. An entry is kept until the interface changes. */
+function* interfacePage(
+  { node, kind, pool, ...query }: Omit<z.output<typeof Filters>, 'view'>,
+  { interfaces, live }: Services,
+  judge: Judge,
+  options: PageOptions<InterfaceEntry>,
+): Generator<undefined, Page<InterfaceEntry>> {
+  const { sort } = query;
+  const isContinued = query.continue !== undefined;
+  const field = sort.replace('-', '');
+  const isPassing = field === 'traffic';
+  const value = (entry: InterfaceEntry) => sortedValue(entry, field, live) ?? undefined;
+  const all = interfaces.all();
+  // A list that is continued is in the order of its first page, or in that of ids.
+  const isKept = field !== INTERFACES.keyName && !isContinued;
+  const ordered = isKept ? yield* interfaces.orders.of(all, { sort, value, isPassing }) : all;
+  const seesAll = judge.everywhere('read');
+  const isPlain = seesAll && kind === undefined && pool === undefined && node === undefined;
+  const isSeen = ({ item }: InterfaceEntry) =>
+    (seesAll || judge.on('read', item)) &&
+    (kind === undefined || item.kind === kind) &&
+    (pool === undefined || item.pool === pool) &&
+    (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node));
+  const seen = isPlain ? ordered : yield* filteredInSteps(ordered, isSeen);
+  return yield* pageSteps(seen, INTERFACES, query, { ...options, sortedBy: isKept ? sort : INTERFACES.keyName });
+}
+
+function sortedValue(entry: InterfaceEntry, field: string, live: LiveNodes): Sortable {
+  if (field !== 'traffic') {
+    return INTERFACES.sort[field]!(entry);
+  }
+  const traffic = interfaceTraffic(entry.item, live);
+  return traffic && traffic.inbound.bitsPerSecond + traffic.outbound.bitsPerSecond;
 }
 
 function recordOf(id: string, spec: InterfaceSpec, current: InterfaceRecord | undefined): InterfaceRecord {
@@ -101,25 +139,11 @@ export const interfaceRoutes: Route[] = [
         schema: listOf(z.union([Interface, InterfaceSummary])),
       },
     ],
-    handle: ({ query: { view, node, kind, pool, ...query }, services, judge, who }) => {
-      const seesAll = judge.everywhere('read');
-      const isPlain = seesAll && kind === undefined && pool === undefined && node === undefined;
-      const all = services.interfaces.all();
-      const entries = isPlain
-        ? all
-        : all.filter(
-            ({ item }) =>
-              (seesAll || judge.on('read', item)) &&
-              (kind === undefined || item.kind === kind) &&
-              (pool === undefined || item.pool === pool) &&
-              (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node)),
-          );
-      const rated = query.sort.endsWith('traffic')
-        ? entries.map((entry) => withTraffic(entry, services.live))
-        : entries;
-      const page = pageOf(rated, INTERFACES, query, { ...listOptions(services, who), isSorted: true });
+    handle: async ({ query: { view, ...query }, services, judge, who }) => {
+      const options = { ...listOptions(services, who), size: PAGE_SIZE };
+      const page = await inTurns(interfacePage(query, services, judge, options));
       const shown = (entry: InterfaceEntry) =>
-        view === 'whole' ? entry.item : withTraffic(entry, services.live).summary;
+        view === 'whole' ? entry.item : entry.withTraffic(interfaceTraffic(entry.item, services.live) ?? null).summary;
       return { body: { ...page, items: page.items.map(shown) } };
     },
   }),

@@ -1,5 +1,6 @@
 /** /api/v1/nodes */
 import { randomUUID } from 'node:crypto';
+import { inTurns } from '@mirrorplane/base';
 import { type EventDraft, Name, Node, NodeSpec, NodeSummary } from '@mirrorplane/contract';
 import * as z from 'zod';
 import { revokeTokens } from '../auth/join-tokens.ts';
@@ -14,21 +15,21 @@ import { policiesOf } from '../store/policies.ts';
 import type { NodeRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
-import { nodeSummaries } from '../summaries/nodes.ts';
+import { type NodeEntry, nodeEntries } from '../summaries/nodes.ts';
 import { refuseBroken, refuseUsed } from './dependents.ts';
 import { require as requireRight } from './judges.ts';
 import { isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { putNamed } from './named-resource.ts';
-import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
+import { listOf, listOptions, pageQuery, pageSteps } from './paging.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the node.' }) });
 const path = '/api/v1/nodes';
 const tag = 'nodes';
 
-const NODES: ListSpec<NodeSummary> = {
+const NODES: ListSpec<NodeEntry> = {
   keyName: 'name',
   key: ({ name }) => name,
   sort: {
@@ -36,9 +37,9 @@ const NODES: ListSpec<NodeSummary> = {
     state: ({ state }) => state,
     problemCount: ({ problemCount }) => problemCount,
     interfaceCount: ({ interfaceCount }) => interfaceCount,
-    lastSeenAt: ({ lastSeenAt }) => lastSeenAt,
+    lastSeenAt: ({ reported }) => reported.lastSeenAt,
   },
-  texts: ({ pool, underlay, kernel, agentVersion }) => [pool, underlay?.address, kernel, agentVersion],
+  texts: ({ pool, reported: { underlay, kernel, agentVersion } }) => [pool, underlay?.address, kernel, agentVersion],
   filter: {
     pool: ({ pool }, value) => isValue(pool, value),
     domain: ({ domain }, value) => isValue(domain, value),
@@ -161,12 +162,12 @@ export const nodeRoutes: Route[] = [
         schema: listOf(z.union([Node, NodeSummary])),
       },
     ],
-    handle: ({ query: { view, ...query }, services, judge, who }) => {
-      const seen = nodeSummaries(services).filter(({ name }) => judge.may('read', 'node', name));
-      const page = pageOf(seen, NODES, query, listOptions(services, who));
-      const items = page.items.map((summary) => {
-        const stored = view === 'whole' ? services.view.get('nodes', summary.name) : undefined;
-        return stored ? toNode(stored, services) : summary;
+    handle: async ({ query: { view, ...query }, services, judge, who }) => {
+      const seen = nodeEntries(services).filter(({ name }) => judge.may('read', 'node', name));
+      const page = await inTurns(pageSteps(seen, NODES, query, listOptions(services, who)));
+      const items = page.items.map((entry) => {
+        const stored = view === 'whole' ? services.view.get('nodes', entry.name) : undefined;
+        return stored ? toNode(stored, services) : entry.summary;
       });
       return { body: { ...page, items } };
     },

@@ -1,6 +1,8 @@
 /** Lists: filtered, sorted, and a page at a time. */
+import { atOnce, filteredInSteps, mappedInSteps, sortedInSteps } from '@mirrorplane/base';
 import * as z from 'zod';
 import { ProblemError, refuseField } from '../problems/problems.ts';
+import { byRank } from '../summaries/kept-orders.ts';
 import type { Walks } from '../summaries/walks.ts';
 import { filterOf } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
@@ -72,7 +74,8 @@ export function listOptions({ view, walks }: { view: { revision: number }; walks
   return { revision: view.revision, walks, holder: who.name };
 }
 
-interface PageOptions<T> {
+/** How a list is read. */
+export interface PageOptions<T> {
   revision: number;
   walks: Walks;
   /** Name of the user who reads. */
@@ -82,8 +85,8 @@ interface PageOptions<T> {
    * each page.
    */
   size?: { of: (item: T) => number; most: number };
-  /** The items are in the order of their keys. */
-  isSorted?: boolean;
+  /** The sort by which the items come already. */
+  sortedBy?: string;
 }
 
 /** Where a page begins: behind a key, or at a place of a walk. */
@@ -95,35 +98,43 @@ type Place = { sort: string; after: string } | { sort: string; walk: string; at:
  * the first page has found.
  * @throws ProblemError where the filter or `continue` is none
  */
-export function pageOf<T>(
+export function pageOf<T>(all: Iterable<T>, spec: ListSpec<T>, request: PageRequest, options: PageOptions<T>): Page<T> {
+  return atOnce(pageSteps(all, spec, request, options));
+}
+
+/**
+ * The same in steps, for long lists. Who changes the items meanwhile changes the page.
+ * @returns at its end
+ */
+export function* pageSteps<T>(
   all: Iterable<T>,
   spec: ListSpec<T>,
   { limit = Number.POSITIVE_INFINITY, continue: place, sort, filter }: PageRequest,
-  options: PageOptions<T>,
-): Page<T> {
+  { revision, walks, holder, size, sortedBy }: PageOptions<T>,
+): Generator<undefined, Page<T>> {
   const at = place === undefined ? undefined : placeOf(place, sort);
   const isWanted = filterOf(spec, filter);
-  const { revision, walks, holder } = options;
   const body = (items: T[], total: number, next: Place | undefined): Page<T> => {
     return { items, revision, total, ...(next && { continue: textOf(next) }) };
   };
   if (at && 'walk' in at) {
-    const items = itemsOfWalk(all, spec, walks.keys(at.walk));
-    const page = cut(items.slice(at.at), limit, options.size);
+    const items = yield* itemsOfWalk(all, spec, walks.keys(at.walk));
+    const page = cut(items.slice(at.at), limit, size);
     const end = at.at + page.length;
     return body(present(page), present(items).length, end < items.length ? { ...at, at: end } : undefined);
   }
   const isByKey = sort.replace('-', '') === spec.keyName;
-  const found = filter.trim() === '' ? [...all] : [...all].filter(isWanted);
-  const wanted = isByKey && options.isSorted ? inOrder(found, sort) : sorted(found, spec, sort);
-  const rest = at ? wanted.filter((item) => isBehind(spec.key(item), at.after, sort)) : wanted;
-  const page = cut(rest, limit, options.size);
+  const found = filter.trim() === '' ? [...all] : yield* filteredInSteps(all, isWanted);
+  const wanted = yield* inOrder(found, spec, { sort, sortedBy });
+  const begin = at ? placeBehind(wanted, spec, at.after, sort) : 0;
+  const rest = begin === 0 ? wanted : wanted.slice(begin);
+  const page = cut(rest, limit, size);
   if (page.length === rest.length) {
     return body(page, wanted.length, undefined);
   }
   const next = isByKey
     ? { sort, after: spec.key(page.at(-1)!) }
-    : { sort, walk: walks.begin(wanted.map(spec.key), holder), at: page.length };
+    : { sort, walk: walks.begin(yield* mappedInSteps(wanted, spec.key), holder), at: page.length };
   return body(page, wanted.length, next);
 }
 
@@ -132,16 +143,22 @@ function present<T>(items: readonly (T | undefined)[]): T[] {
 }
 
 /** What is there of the items of a walk, in its order; undefined where one has gone. */
-function itemsOfWalk<T>(
+function* itemsOfWalk<T>(
   all: Iterable<T>,
   { key }: ListSpec<T>,
   keys: readonly string[] | undefined,
-): (T | undefined)[] {
+): Generator<undefined, (T | undefined)[]> {
   if (!keys) {
     throw new ProblemError('LIST_EXPIRED', 'the list was begun too long ago: read it again from its first page');
   }
-  const found = new Map([...all].map((item) => [key(item), item]));
-  return keys.map((one) => found.get(one));
+  const found = new Map<string, T>();
+  for (const item of all) {
+    found.set(key(item), item);
+    if (found.size % 1024 === 0) {
+      yield;
+    }
+  }
+  return yield* mappedInSteps(keys, (one) => found.get(one));
 }
 
 /** As many items as one page may have. */
@@ -154,31 +171,41 @@ function cut<T>(items: T[], limit: number, size: PageOptions<NonNullable<T>>['si
   return end < 0 ? items : items.slice(0, end);
 }
 
+interface Order {
+  sort: string;
+  sortedBy: string | undefined;
+}
+
+function* inOrder<T>(items: T[], spec: ListSpec<T>, { sort, sortedBy }: Order): Generator<undefined, T[]> {
+  if (sortedBy === sort) {
+    return items;
+  }
+  return sort === `-${spec.keyName}` && sortedBy === spec.keyName ? items.reverse() : yield* sorted(items, spec, sort);
+}
+
 /**
  * In the order of a field, and of the keys where it is the same. What an item is sorted by is asked
  * for once.
  */
-function sorted<T>(items: T[], { keyName, key, sort }: ListSpec<T>, by: string): T[] {
-  const factor = by.startsWith('-') ? -1 : 1;
-  const field = by.replace(/^-/, '');
-  const byKey = (a: T, b: T) => (key(a) < key(b) ? -1 : 1);
-  const value = sort[field];
-  if (field === keyName || !value) {
-    return items.sort((a, b) => factor * byKey(a, b));
-  }
-  const valued = items.map((item) => ({ item, value: value(item) ?? undefined }));
-  valued.sort(({ item: a, value: x }, { item: b, value: y }) => {
-    if (x === undefined || y === undefined) {
-      return x === y ? byKey(a, b) : x === undefined ? 1 : -1;
-    }
-    return x === y ? byKey(a, b) : factor * (x < y ? -1 : 1);
-  });
-  return valued.map(({ item }) => item);
+function* sorted<T>(items: T[], { keyName, key, sort }: ListSpec<T>, by: string): Generator<undefined, T[]> {
+  const value = sort[by.replace(/^-/, '')];
+  const ranking = value && by.replace(/^-/, '') !== keyName ? value : key;
+  const ranked = yield* mappedInSteps(items, (item) => ({ item, key: key(item), value: ranking(item) ?? undefined }));
+  return (yield* sortedInSteps(ranked, byRank(by))).map(({ item }) => item);
 }
 
-/** @param sorted in the order of keys */
-function inOrder<T>(sorted: T[], sort: string): T[] {
-  return sort.startsWith('-') ? sorted.reverse() : sorted;
+/** Index of the first item behind a key, in a list in the order of keys. */
+function placeBehind<T>(items: readonly T[], { key }: ListSpec<T>, after: string, sort: string): number {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isBehind(key(items[middle]!), after, sort)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
 }
 
 function isBehind(key: string, after: string, sort: string): boolean {

@@ -1,4 +1,5 @@
 /** /api/v1/policies */
+import { inTurns } from '@mirrorplane/base';
 import { Policy, PolicyPath, PolicySource, PolicySpec, PolicyStatus, PolicySummary } from '@mirrorplane/contract';
 import { validate } from '@mirrorplane/planner';
 import * as z from 'zod';
@@ -15,13 +16,13 @@ import { require } from './judges.ts';
 import { mergePatch } from './merge-patch.ts';
 import { checkPreconditions, etag, found, MutationQuery, mutate } from './mutation.ts';
 import { deleteNamed } from './named-resource.ts';
-import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
+import { listOf, listOptions, pageOf, pageQuery, pageSteps } from './paging.ts';
 import { POLICIES, SOURCES, STATUSES } from './policy-lists.ts';
 import { partOfPolicy } from './policy-part.ts';
 import { statusPage } from './policy-statuses.ts';
 import { refuseOtherName, requirePolicy, specOf, writePolicy } from './policy-writing.ts';
 import { type Route, route } from './route.ts';
-import { seenEntries } from './seen-policies.ts';
+import { freshStatuses, seenEntries } from './seen-policies.ts';
 import { seenReasons } from './seen-reasons.ts';
 
 /** The policy that a path names. */
@@ -83,11 +84,12 @@ export const policyRoutes: Route[] = [
         schema: listOf(z.union([Policy, PolicySummary])),
       },
     ],
-    handle: ({ query: { view, ...query }, services, judge, who }) => {
+    handle: async ({ query: { view, ...query }, services, judge, who }) => {
       const size = { of: ({ sources }: PolicyEntry) => sources.length, most: MAX_PAGE_SOURCES };
       const isWhole = view === 'whole';
       const options = { ...listOptions(services, who), ...(isWhole && { size }) };
-      const page = pageOf(seenEntries(services, judge), POLICIES, query, options);
+      await freshStatuses(services);
+      const page = await inTurns(pageSteps(seenEntries(services, judge), POLICIES, query, options));
       const policies = page.items.map((entry) => {
         const stored = isWhole ? services.view.get('policies', entry.name) : undefined;
         return (stored && partOfPolicy(toPolicy(stored), judge)) ?? entry.summary;
@@ -126,7 +128,9 @@ export const policyRoutes: Route[] = [
     query: pageQuery(STATUSES),
     refuses: ['LIST_EXPIRED'],
     responses: [{ status: 200, description: 'Statuses by policy name.', schema: listOf(PolicyStatus) }],
-    handle: ({ query, services, judge, who }) => ({ body: statusPage(services, query, { judge, who }) }),
+    handle: async ({ query, services, judge, who }) => ({
+      body: await inTurns(statusPage(services, query, { judge, who })),
+    }),
   }),
   route({
     method: 'get',

@@ -29,11 +29,8 @@ export const POLICIES: ListSpec<PolicyEntry> = {
     createdAt: ({ record }) => record.createdAt,
     updatedAt: ({ record }) => record.updatedAt,
   },
-  texts: function* ({ record, destinationName, sources, nodes }) {
-    yield* [record.description, record.destination, destinationName, record.createdBy];
-    yield* nodes;
-    yield* sources;
-  },
+  texts: () => [],
+  text: ({ text }) => text,
   filter: {
     state: ({ state }, value) => isValue(state, value),
     health: ({ health }, value) => isValue(health.state, value),

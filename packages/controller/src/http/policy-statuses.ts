@@ -7,7 +7,7 @@ import type { PolicyRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
 import type { Walks } from '../summaries/walks.ts';
 import type { ListSpec } from './list-spec.ts';
-import { listOptions, type Page, type PageRequest, pageOf } from './paging.ts';
+import { listOptions, type Page, type PageRequest, pageSteps } from './paging.ts';
 import { STATUSES } from './policy-lists.ts';
 
 /** Sources of the statuses on one page: a page ends behind them. A status has 1 KB for each. */
@@ -29,25 +29,39 @@ interface Parts {
 }
 
 /** One page of the statuses of policies that one may see whole. @throws ProblemError as `pageOf` does */
-export function statusPage(
+export function* statusPage(
   { view, walks, statuses }: Parts,
   query: PageRequest,
   { judge, who }: { judge: Judge; who: { name: string } },
-): Page<PolicyStatus> {
+): Generator<undefined, Page<PolicyStatus>> {
   const options = listOptions({ view, walks }, who);
   const most = MAX_PAGE_SOURCES;
   if (query.filter !== '' || query.sort.replace('-', '') !== BY_NAME.keyName) {
     const sourcesOf = ({ name }: PolicyOutline) => view.get('policies', name)?.value.sources.length ?? 0;
-    const seen = statuses.all().filter(({ name }) => judge.may('read', 'policy', name));
-    const page = pageOf(seen, STATUSES, query, { ...options, size: { of: sourcesOf, most } });
-    const items = page.items.flatMap(({ name }) => view.get('policies', name) ?? []);
-    return { ...page, items: items.map((policy) => statuses.one(policy)) };
+    const all = yield* statuses.refresh();
+    const seen = all.filter(({ name }) => judge.may('read', 'policy', name));
+    const page = yield* pageSteps(seen, STATUSES, query, { ...options, size: { of: sourcesOf, most } });
+    return { ...page, items: yield* wholeOf(page, statuses) };
   }
   const size = { of: ({ value }: Stored<PolicyRecord>) => value.sources.length, most };
   const seen = view
     .all('policies')
     .values()
     .filter(({ value }) => judge.seesWhole(value));
-  const page = pageOf(seen, BY_NAME, query, { ...options, size });
-  return { ...page, items: page.items.map((policy) => statuses.one(policy)) };
+  const page = yield* pageSteps([...seen], BY_NAME, query, { ...options, size });
+  const named = { items: page.items.map(({ value }) => value) };
+  return { ...page, items: yield* wholeOf(named, statuses) };
+}
+
+function* wholeOf(
+  { items }: { items: readonly { name: string }[] },
+  statuses: KeptStatuses,
+): Generator<undefined, PolicyStatus[]> {
+  const names = new Set(items.map(({ name }) => name));
+  const whole = new Map<string, PolicyStatus>();
+  for (const status of statuses.whole((name) => names.has(name))) {
+    whole.set(status.name, status);
+    yield;
+  }
+  return items.flatMap(({ name }) => whole.get(name) ?? []);
 }

@@ -2,6 +2,7 @@
  * The statuses of all policies, without their sources, kept from one moment to the next. A status is
  * made again only where something that it was made of has changed.
  */
+import { atOnce } from '@mirrorplane/base';
 import type { Policy, PolicyStatus } from '@mirrorplane/contract';
 import { Computation, type Observation, type PolicyOutline, type PolicyPlan } from '@mirrorplane/planner';
 import { allPoliciesOf, toPolicy } from '../store/policies.ts';
@@ -18,12 +19,22 @@ interface Kept {
   outline: PolicyOutline;
 }
 
+/**
+ * Milliseconds of CPU time that a reader of many policies spends on statuses that have changed since
+ * they were made last. In a cluster of some hundred policies that is all of them.
+ */
+export const FRESH_MS = 40;
+
 export class KeptStatuses {
   readonly #parts: StatusParts;
   readonly #observation: KeptObservation;
   /** By uid. */
   readonly #kept = new Map<string, Kept>();
   #sorted: readonly PolicyOutline[] = [];
+  /** Whether a status has changed since `#sorted` was made. */
+  #differs = false;
+  /** Place of the policy that `freshen` has looked at last. */
+  #next = -1;
 
   constructor(parts: StatusParts) {
     this.#parts = parts;
@@ -55,10 +66,7 @@ export class KeptStatuses {
 
   /** All policies by name, as they are now. The same objects, and the same list, where nothing differs. */
   all(): readonly PolicyOutline[] {
-    for (const _ of this.refresh()) {
-      // All at once.
-    }
-    return this.#sorted;
+    return atOnce(this.refresh());
   }
 
   /**
@@ -67,19 +75,52 @@ export class KeptStatuses {
    */
   *refresh(): Generator<undefined, readonly PolicyOutline[]> {
     this.#observation.update();
-    const policies = allPoliciesOf(this.#parts.view);
-    let differs = this.#forgetOthers(policies);
-    for (const policy of policies) {
-      const before = this.#kept.get(policy.uid)?.outline;
-      if (this.#look(policy)) {
-        differs ||= this.#kept.get(policy.uid)!.outline !== before;
+    for (const policy of allPoliciesOf(this.#parts.view)) {
+      if (this.#isStale(policy)) {
+        this.#make(policy);
         yield;
       }
     }
-    if (differs) {
-      this.#sorted = [...this.#kept.values()].map(({ outline }) => outline).sort((a, b) => (a.name < b.name ? -1 : 1));
+    return this.#list();
+  }
+
+  /**
+   * The same as long as it takes so much CPU time. The next call goes on behind the last status that
+   * was made.
+   * @param ms milliseconds
+   * @returns at its end: as `kept`
+   */
+  *freshen(ms: number): Generator<undefined, readonly PolicyOutline[]> {
+    const policies = allPoliciesOf(this.#parts.view);
+    this.#observation.update();
+    let left = ms;
+    for (let looked = 0; looked < policies.length && left > 0; looked++) {
+      this.#next = (this.#next + 1) % policies.length;
+      const policy = policies[this.#next]!;
+      if (this.#isStale(policy)) {
+        const began = process.threadCpuUsage();
+        this.#make(policy);
+        const { user, system } = process.threadCpuUsage(began);
+        left -= (user + system) / 1000;
+        yield;
+      }
     }
-    return this.#sorted;
+    return this.kept();
+  }
+
+  /**
+   * All policies by name. One that an operator has changed, or that was planned otherwise, is as it is
+   * now. The others are as they were made last.
+   */
+  kept(): readonly PolicyOutline[] {
+    const others = allPoliciesOf(this.#parts.view).filter((policy) => !this.#isOfNow(policy));
+    if (others.length > 0) {
+      this.#observation.update();
+    }
+    for (const policy of others) {
+      this.#make(policy);
+    }
+    return this.#list();
   }
 
   /** Everything is made again with the next look: what follows from time alone is told by nobody. */
@@ -89,27 +130,39 @@ export class KeptStatuses {
     }
   }
 
-  #forgetOthers(policies: readonly Policy[]): boolean {
-    const uids = new Set(policies.map(({ uid }) => uid));
-    const gone = [...this.#kept.keys()].filter((uid) => !uids.has(uid));
-    for (const uid of gone) {
-      this.#observation.tracker.drop(this.#kept.get(uid)!.computation);
-      this.#kept.delete(uid);
+  /** All that are kept, by name. Policies that are not there any more are forgotten. */
+  #list(): readonly PolicyOutline[] {
+    const uids = new Set(allPoliciesOf(this.#parts.view).map(({ uid }) => uid));
+    for (const [uid, { computation }] of this.#kept) {
+      if (!uids.has(uid)) {
+        this.#observation.tracker.drop(computation);
+        this.#kept.delete(uid);
+        this.#differs = true;
+      }
     }
-    return gone.length > 0;
+    if (this.#differs) {
+      this.#sorted = [...this.#kept.values()].map(({ outline }) => outline).sort((a, b) => (a.name < b.name ? -1 : 1));
+      this.#differs = false;
+    }
+    return this.#sorted;
   }
 
-  /** @returns whether the status was made */
-  #look(policy: Policy): boolean {
-    const { tracker } = this.#observation;
+  /** Whether it was made of the policy and the plan as they are now. */
+  #isOfNow(policy: Policy): boolean {
+    const kept = this.#kept.get(policy.uid);
+    return kept?.policy === policy && kept.plan === planOf(policy, this.#parts);
+  }
+
+  #isStale(policy: Policy): boolean {
+    return !this.#isOfNow(policy) || this.#observation.tracker.isStale(this.#kept.get(policy.uid)!.computation);
+  }
+
+  #make(policy: Policy): void {
     const plan = planOf(policy, this.#parts);
     const kept = this.#kept.get(policy.uid);
-    if (kept && kept.policy === policy && kept.plan === plan && !tracker.isStale(kept.computation)) {
-      return false;
-    }
     const computation = kept?.computation ?? new Computation();
-    const outline = tracker.run(computation, () => outlineOf(policy, plan, this.#observation));
+    const outline = this.#observation.tracker.run(computation, () => outlineOf(policy, plan, this.#observation));
+    this.#differs ||= outline !== kept?.outline;
     this.#kept.set(policy.uid, { policy, plan, computation, outline });
-    return true;
   }
 }

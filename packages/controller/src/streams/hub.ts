@@ -2,31 +2,61 @@
  * All streams of the console, and the topics that they read: each topic is looked at once a second,
  * for all its readers.
  */
+import { inTurns } from '@mirrorplane/base';
 import type { History } from '../history/history.ts';
+import type { TopicItems } from './items.ts';
 import type { TopicSources } from './sources.ts';
 import { Topic } from './topic.ts';
 import type { TopicStream } from './topic-stream.ts';
 
 /** What one reader may see of the items of a topic. */
-export type TopicSight = (topic: string, items: ReadonlyMap<string, object>) => ReadonlyMap<string, object>;
+export type TopicSight = (topic: string, items: TopicItems) => TopicItems;
+
+/** Seconds that a topic is kept for a reader who is about to come. */
+const AWAITED_SECONDS = 10;
+/** Topics that are made of statuses of policies. */
+const OF_STATUSES = /^(\d+\/)?(polic|destination)/;
 
 interface Used {
   topic: Topic;
   readers: number;
+  /** Seconds that nobody has read it. */
+  idle: number;
+  /** Its items are being looked at. */
+  looking: Promise<unknown> | undefined;
+}
+
+interface Parts {
+  history: History;
+  sources: TopicSources;
+  /** Makes statuses of policies that have changed, in steps. */
+  freshen: () => Generator<unknown>;
+  failed: (error: unknown) => void;
 }
 
 export class StreamHub {
-  readonly #sources: TopicSources;
+  readonly #parts: Parts;
   readonly #topics = new Map<string, Used>();
   readonly #streams = new Set<TopicStream>();
   /** Readers that do not see everything have topics of their own. */
   readonly #sights = new WeakMap<TopicSight, number>();
   #lastSight = 0;
+  #isBusy = false;
   readonly #unsubscribe: () => void;
 
-  constructor(history: History, sources: TopicSources) {
-    this.#sources = sources;
-    this.#unsubscribe = history.onSecond(() => this.#second());
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#unsubscribe = parts.history.onSecond(() => void this.#second());
+  }
+
+  /** Looks at topics for a reader who is about to open them, in turns with everything else. */
+  async prepare(names: readonly string[], sight?: TopicSight): Promise<void> {
+    for (const name of names) {
+      const used = this.#used(name, sight);
+      if (used.readers === 0 && !used.topic.isKnown) {
+        await this.#look(used);
+      }
+    }
   }
 
   /**
@@ -36,13 +66,11 @@ export class StreamHub {
    */
   open(names: readonly string[], sight?: TopicSight): [name: string, topic: Topic][] {
     return names.map((name) => {
-      const key = this.#keyOf(name, sight);
-      const used = this.#topics.get(key) ?? { topic: new Topic(this.#sourceOf(name, sight)), readers: 0 };
-      if (used.readers === 0) {
+      const used = this.#used(name, sight);
+      if (!used.topic.isKnown && used.looking === undefined) {
         used.topic.refresh();
       }
       used.readers++;
-      this.#topics.set(key, used);
       return [name, used.topic];
     });
   }
@@ -71,24 +99,52 @@ export class StreamHub {
     return `${number}/${name}`;
   }
 
-  #sourceOf(name: string, sight: TopicSight | undefined): () => ReadonlyMap<string, object> {
-    const source = this.#sources(name);
-    return sight === undefined ? source : () => sight(name, source());
+  #used(name: string, sight: TopicSight | undefined): Used {
+    const key = this.#keyOf(name, sight);
+    const source = this.#parts.sources(name);
+    const topic = () => new Topic(sight === undefined ? source : () => sight(name, source()));
+    const used = this.#topics.get(key) ?? { topic: topic(), readers: 0, idle: 0, looking: undefined };
+    used.idle = 0;
+    this.#topics.set(key, used);
+    return used;
   }
 
   close(): void {
     this.#unsubscribe();
   }
 
-  #second(): void {
-    if (this.#streams.size === 0) {
+  async #second(): Promise<void> {
+    if (this.#topics.size === 0 || this.#isBusy) {
       return;
     }
-    for (const { topic } of this.#topics.values()) {
-      topic.refresh();
+    this.#isBusy = true;
+    try {
+      if (this.#topics.keys().some((key) => OF_STATUSES.test(key))) {
+        await inTurns(this.#parts.freshen());
+      }
+      for (const [key, used] of this.#topics) {
+        used.idle = used.readers > 0 ? 0 : used.idle + 1;
+        if (used.idle > AWAITED_SECONDS) {
+          this.#topics.delete(key);
+        } else if (used.readers > 0) {
+          await this.#look(used);
+        }
+      }
+      for (const stream of this.#streams) {
+        stream.tell();
+      }
+    } catch (error) {
+      this.#parts.failed(error);
+    } finally {
+      this.#isBusy = false;
     }
-    for (const stream of this.#streams) {
-      stream.tell();
-    }
+  }
+
+  /** Looks at the items of a topic, once for all who ask for it until then. */
+  #look(used: Used): Promise<unknown> {
+    used.looking ??= inTurns(used.topic.steps()).finally(() => {
+      used.looking = undefined;
+    });
+    return used.looking;
   }
 }

@@ -1,17 +1,20 @@
 /** The topics that there are, and what each is made of. */
-import type { DestinationSummary, NodeSummary, PolicyPath } from '@mirrorplane/contract';
+import type { PolicyPath } from '@mirrorplane/contract';
 import type { Board } from '../summaries/board.ts';
+import type { DestinationEntry } from '../summaries/destinations.ts';
 import type { InterfaceSummaries } from '../summaries/interfaces.ts';
+import type { NodeEntry } from '../summaries/nodes.ts';
 import type { PolicyEntry } from '../summaries/policies.ts';
+import { EntryItems, type TopicItems } from './items.ts';
 
-/** Gives all items of a topic by their keys. */
-export type TopicSources = (topic: string) => () => ReadonlyMap<string, object>;
+/** Gives all items of a topic. */
+export type TopicSources = (topic: string) => () => TopicItems;
 
 interface Parts {
   policies: Board<PolicyEntry>;
   interfaces: InterfaceSummaries;
-  nodes: Board<NodeSummary>;
-  destinations: Board<DestinationSummary>;
+  nodes: Board<NodeEntry>;
+  destinations: Board<DestinationEntry>;
   /** The way of the copies of a policy. */
   pathOf: (policy: string) => PolicyPath | undefined;
 }
@@ -39,24 +42,37 @@ export function isTopic(text: string): boolean {
 }
 
 export function topicSources({ policies, interfaces, nodes, destinations, pathOf }: Parts): TopicSources {
-  const all: Record<string, () => ReadonlyMap<string, object>> = {
-    policies: mapped(
-      () => policies.items(),
-      (items) => [...items].map(([name, { summary }]) => [name, summary]),
-    ),
+  const all: Record<string, () => TopicItems> = {
+    policies: entries(policies, ({ state, revision, reasonCount }) => `${state} ${revision} ${reasonCount}`),
     interfaces: () => interfaces.summaries(),
-    nodes: () => nodes.items(),
-    destinations: () => destinations.items(),
+    nodes: entries(nodes, ({ state, pool }) => `${state} ${pool}`),
+    destinations: entries(destinations, ({ policyCount }) => policyCount),
   };
-  const one: Record<string, (name: string) => () => ReadonlyMap<string, object>> = {
+  const one: Record<string, (name: string) => () => TopicItems> = {
     policy: (name) =>
-      mapped(
+      single(
+        name,
         () => policies.items().get(name),
-        (entry) => (entry ? [[name, { ...entry.summary, ...entry.detail, path: pathOf(name) }]] : []),
+        ({ summary, detail }) => ({ ...summary, ...detail, path: pathOf(name) }),
       ),
-    interface: (id) => single(id, () => interfaces.one(id)),
-    node: (name) => single(name, () => nodes.items().get(name)),
-    destination: (id) => single(id, () => destinations.items().get(id)),
+    interface: (id) =>
+      single(
+        id,
+        () => interfaces.one(id),
+        (summary) => summary,
+      ),
+    node: (name) =>
+      single(
+        name,
+        () => nodes.items().get(name),
+        ({ summary }) => summary,
+      ),
+    destination: (id) =>
+      single(
+        id,
+        () => destinations.items().get(id),
+        ({ summary }) => summary,
+      ),
   };
   return (topic) => {
     const at = topic.indexOf(':');
@@ -64,18 +80,27 @@ export function topicSources({ policies, interfaces, nodes, destinations, pathOf
   };
 }
 
-/** Makes a map of what `from` gives, and gives the same map again as long as that is the same. */
-function mapped<F>(from: () => F, items: (from: F) => [string, object][]): () => ReadonlyMap<string, object> {
-  let made: { from: F; map: ReadonlyMap<string, object> } | undefined;
+/** All of a board, as long as they are the same. @param sign what of an entry is more than numbers */
+function entries<E extends { summary: object }>(board: Board<E>, sign: (entry: E) => unknown): () => TopicItems {
+  return mapped(
+    () => board.items(),
+    (items) => new EntryItems(items, ({ summary }) => summary, sign),
+  );
+}
+
+/** One item, as long as that is the same. */
+function single<E>(key: string, entry: () => E | undefined, make: (entry: E) => object): () => TopicItems {
+  return mapped(entry, (found) => new Map(found === undefined ? [] : [[key, make(found)]]));
+}
+
+/** Makes something of what `from` gives, and gives the same again as long as that is the same. */
+function mapped<F, T>(from: () => F, make: (from: F) => T): () => T {
+  let made: { from: F; result: T } | undefined;
   return () => {
     const now = from();
     if (made === undefined || made.from !== now) {
-      made = { from: now, map: new Map(items(now)) };
+      made = { from: now, result: make(now) };
     }
-    return made.map;
+    return made.result;
   };
-}
-
-function single(key: string, item: () => object | undefined): () => ReadonlyMap<string, object> {
-  return mapped(item, (found) => (found ? [[key, found]] : []));
 }

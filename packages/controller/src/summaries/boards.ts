@@ -5,10 +5,10 @@ import type { KeptStatuses } from '../planning/kept-statuses.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
 import { Board } from './board.ts';
-import { destinationSummaries } from './destinations.ts';
+import { destinationEntries } from './destinations.ts';
 import { interfaceReading } from './interface-traffic.ts';
 import { InterfaceSummaries } from './interfaces.ts';
-import { nodeSummaries } from './nodes.ts';
+import { nodeEntries } from './nodes.ts';
 import { policyEntries } from './policies.ts';
 
 interface Parts {
@@ -27,11 +27,11 @@ export function openBoards(parts: Parts) {
     make: () => policyEntries(parts),
     revision,
   });
-  const nodes = new Board({ key: ({ name }) => name, make: () => nodeSummaries(parts), revision });
+  const nodes = new Board({ key: ({ name }) => name, make: () => nodeEntries(parts), revision });
   const destinations = new Board({
     key: ({ id }) => id,
     make: () =>
-      destinationSummaries(policies.items().values(), {
+      destinationEntries(policies.items().values(), {
         of: (id) => interfaces.one(id),
         reading: (id) => interfaceReading(parts.inventory.get(id), parts.live),
       }),

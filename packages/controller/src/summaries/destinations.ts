@@ -16,25 +16,63 @@ interface Interfaces {
   reading: (id: string) => DestinationSummary['reading'];
 }
 
-export function destinationSummaries(policies: Iterable<PolicyEntry>, interfaces: Interfaces): DestinationSummary[] {
-  const groups = Map.groupBy(policies, ({ record }) => record.destination);
-  return [...groups].map(([id, entries]) => {
-    const found = interfaces.of(id);
+/**
+ * A destination with the policies that end there. Of many, few are shown: a summary is made each time
+ * that it is asked for.
+ */
+export class DestinationEntry {
+  readonly id: string;
+  readonly #policies: readonly PolicyEntry[];
+  readonly #interfaces: Interfaces;
+
+  constructor(id: string, policies: readonly PolicyEntry[], interfaces: Interfaces) {
+    this.id = id;
+    this.#policies = policies;
+    this.#interfaces = interfaces;
+  }
+
+  /** What is known of its interface. */
+  get found(): InterfaceSummary | undefined {
+    return this.#interfaces.of(this.id);
+  }
+
+  /** Names of its first policies, as the summary has them. */
+  get policies(): string[] {
+    return this.#policies.slice(0, MAX_SUMMARY_ITEMS).map(({ name }) => name);
+  }
+
+  get policyCount(): number {
+    return this.#policies.length;
+  }
+
+  get rates(): DestinationSummary['rates'] {
+    return sumOfRates(this.#policies.map(({ rates }) => rates));
+  }
+
+  get summary(): DestinationSummary {
+    const { id, found, policies, policyCount, rates } = this;
+    const all = this.#policies;
     return {
       id,
       name: found?.name ?? '',
       ...(found && { kind: found.kind }),
       ...(found?.node !== undefined && { node: found.node }),
       ...(found?.device && { device: found.device.name }),
-      policies: entries.slice(0, MAX_SUMMARY_ITEMS).map(({ name }) => name),
-      policyCount: entries.length,
-      delivered: entries.reduce<Count | null>(
+      policies,
+      policyCount,
+      delivered: all.reduce<Count | null>(
         (sum, { delivered }) => (sum && delivered ? addCount(sum, delivered) : null),
         { packets: 0, bytes: 0 },
       ),
-      rates: sumOfRates(entries.map(({ rates }) => rates)),
-      reading: interfaces.reading(id),
-      sparkline: entries.map(({ sparkline }) => sparkline).reduce(addPoints),
+      rates,
+      reading: this.#interfaces.reading(id),
+      sparkline: all.map(({ sparkline }) => sparkline).reduce(addPoints),
     };
-  });
+  }
+}
+
+/** All destinations of policies. */
+export function destinationEntries(policies: Iterable<PolicyEntry>, interfaces: Interfaces): DestinationEntry[] {
+  const groups = Map.groupBy(policies, ({ record }) => record.destination);
+  return [...groups].map(([id, entries]) => new DestinationEntry(id, entries, interfaces));
 }

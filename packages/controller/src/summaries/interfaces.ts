@@ -11,6 +11,7 @@ import type { Merged } from '../inventory/inventory.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { InterfaceUses } from './interface-uses.ts';
+import { KeptOrders } from './kept-orders.ts';
 import { MadeOnDemand } from './made-on-demand.ts';
 
 /**
@@ -33,6 +34,9 @@ export class InterfaceSummaries {
   readonly #uses = new InterfaceUses();
   #all: { inventory: Merged; madeOf: string; entries: readonly InterfaceEntry[] } | undefined;
   #map: { of: readonly InterfaceEntry[]; map: ReadonlyMap<string, InterfaceSummary> } | undefined;
+
+  /** All interfaces in other orders. */
+  readonly orders = new KeptOrders<InterfaceEntry>();
 
   constructor(parts: Parts) {
     this.#parts = parts;

@@ -1,5 +1,11 @@
-/** A map over a sorted list, whose values are made each time that they are asked for. */
+/**
+ * A map over a sorted list, whose values are made each time that they are asked for. An item that
+ * differs is another object.
+ */
 export class MadeOnDemand<T extends { readonly id: string }, V> implements ReadonlyMap<string, V> {
+  readonly isSorted = true;
+  /** How an item is seen to be another one without making its value. */
+  readonly signs = { of: (id: string): unknown => this.#find(id), isAll: true };
   readonly #items: readonly T[];
   readonly #make: (item: T) => V;
 
@@ -14,6 +20,11 @@ export class MadeOnDemand<T extends { readonly id: string }, V> implements Reado
   }
 
   get(id: string): V | undefined {
+    const found = this.#find(id);
+    return found && this.#make(found);
+  }
+
+  #find(id: string): T | undefined {
     let [low, high] = [0, this.#items.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -24,7 +35,7 @@ export class MadeOnDemand<T extends { readonly id: string }, V> implements Reado
       }
     }
     const found = this.#items[low];
-    return found?.id === id ? this.#make(found) : undefined;
+    return found?.id === id ? found : undefined;
   }
 
   has(id: string): boolean {

@@ -15,9 +15,66 @@ interface Parts {
   history: History;
 }
 
+/**
+ * A node, and what its agent has said. Of many nodes, few are shown: a summary is made each time that
+ * it is asked for.
+ */
+export class NodeEntry {
+  readonly #stored: Stored<NodeRecord>;
+  readonly #parts: Parts;
+  readonly #node: LiveNode | undefined;
+
+  constructor(stored: Stored<NodeRecord>, parts: Parts) {
+    this.#stored = stored;
+    this.#parts = parts;
+    this.#node = parts.live.get(stored.value.name);
+  }
+
+  get name(): string {
+    return this.#stored.value.name;
+  }
+
+  get pool(): string {
+    return this.#stored.value.pool;
+  }
+
+  get domain(): string | undefined {
+    return this.#parts.view.get('pools', this.pool)?.value.domain;
+  }
+
+  get state(): NodeState {
+    return stateOfNode(this.#node, this.#parts.view.get('programs', this.name)?.value.revision);
+  }
+
+  get reported(): Pick<Partial<LiveNode>, 'underlay' | 'kernel' | 'agentVersion' | 'lastSeenAt'> {
+    return this.#node ?? {};
+  }
+
+  get interfaceCount(): number {
+    return this.#node?.granted.size ?? 0;
+  }
+
+  get problemCount(): number {
+    return this.#node ? nodeProblems(this.#node, this.#parts.live.now()).length : 0;
+  }
+
+  /** The first problems, as the summary has them. */
+  get problems(): NodeSummary['problems'] {
+    return this.#node ? shownProblems(this.#node, this.#parts) : [];
+  }
+
+  get summary(): NodeSummary {
+    return summaryOf(this.#stored, this.#parts);
+  }
+}
+
 /** All nodes that are registered. */
-export function nodeSummaries(parts: Parts): NodeSummary[] {
-  return [...parts.view.all('nodes').values()].map((stored) => summaryOf(stored, parts));
+export function nodeEntries(parts: Parts): NodeEntry[] {
+  return [...parts.view.all('nodes').values()].map((stored) => new NodeEntry(stored, parts));
+}
+
+function shownProblems(node: LiveNode, { live }: Parts): NodeSummary['problems'] {
+  return nodeProblems(node, live.now()).slice(0, MAX_SUMMARY_ITEMS).map(shownProblem);
 }
 
 function summaryOf(

@@ -12,6 +12,21 @@ import { declaredEnds } from './display-names.ts';
 /** Codes of reasons that mean that a node is behind. */
 const BEHIND: ReadonlySet<string> = new Set(['NODE_PENDING', 'NODE_DISCONNECTED', 'ENDING_UNCONFIRMED']);
 
+/** Between two words. Nobody looks for it. */
+const TEXT_END = '\0';
+/** A record is not changed, so that its words are kept. */
+const wordsOfRecords = new WeakMap<PolicyRecord, string>();
+
+function keptWordsOf(record: PolicyRecord): string {
+  const words = wordsOfRecords.get(record) ?? wordsOf(record, record.sources);
+  wordsOfRecords.set(record, words);
+  return words;
+}
+
+function wordsOf({ name, description, destination, createdBy }: PolicyRecord, sources: readonly string[]): string {
+  return [name, description, destination, createdBy ?? '', ...sources].join(TEXT_END).toLowerCase();
+}
+
 /** What is shown of one policy beside its summary. */
 type PolicyDetail = Pick<PolicyStatus, 'totals' | 'delivered' | 'lost' | 'feedback' | 'countersAt' | 'stale'> & {
   paths: (PolicyStatus['paths'][number] & { rates: ReturnType<typeof hopRates> })[];
@@ -60,6 +75,15 @@ export class PolicyEntry {
     return this.record.name;
   }
 
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Number of its reasons. */
+  get reasonCount(): number {
+    return this.#isPart ? 0 : this.#outline.reasons.length;
+  }
+
   get state(): PolicySummary['state'] {
     return this.#outline.state;
   }
@@ -86,6 +110,13 @@ export class PolicyEntry {
   get destinationName(): string {
     const { record } = this;
     return declaredEnds(record, this.#parts.view)(record.destination)?.name ?? '';
+  }
+
+  /** All words of it in lower case, apart from each other. */
+  get text(): string {
+    const { record, sources } = this;
+    const words = this.#isPart ? wordsOf(record, sources) : keptWordsOf(record);
+    return [words, this.destinationName.toLowerCase(), ...this.nodes.map((name) => name.toLowerCase())].join(TEXT_END);
   }
 
   get waitsForConsent(): boolean {
@@ -129,9 +160,9 @@ export class PolicyEntry {
   }
 }
 
-/** All policies. */
+/** All policies, with the statuses as they were made last. */
 export function policyEntries(parts: Parts): PolicyEntry[] {
-  return parts.statuses.all().flatMap((outline) => {
+  return parts.statuses.kept().flatMap((outline) => {
     const stored = parts.view.get('policies', outline.name);
     return stored ? [new PolicyEntry(stored, outline, parts)] : [];
   });
