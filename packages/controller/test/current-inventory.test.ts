@@ -4,7 +4,7 @@ import path from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
 import { CurrentInventory } from '../src/inventory/current-inventory.ts';
-import { type Merged, mergeInventory, recordsOf, sightingsOf } from '../src/inventory/inventory.ts';
+import { type Merged, mergeInventory, oneInterface, recordsOf, sightingsOf } from '../src/inventory/inventory.ts';
 import { identityOf, withIdentity } from '../src/inventory/observed-interfaces.ts';
 import { MOVE_MS } from '../src/inventory/places.ts';
 import { GRACE_MS, LiveNodes } from '../src/reports/live-nodes.ts';
@@ -115,6 +115,11 @@ test('after any changes, the current inventory is the one that is made from noth
         changed.clear();
         const now = current.now();
         assert.deepEqual(ordered(now), ordered(fromNothing(world)));
+        const merged = mergeInventory(world.records, world.live);
+        for (const id of IDS) {
+          const one = merged.interfaces.find((item) => item.id === id);
+          assert.deepEqual(oneInterface(id, world.records, world.live), one);
+        }
         const after = new Map(now.interfaces.map((item) => [item.id, item]));
         for (const id of IDS) {
           assert.equal(changed.has(id), before.get(id) !== after.get(id), `${id} is told where it is another one`);

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { printable, until } from '@mirrorplane/base';
 import { LoopDelay } from '@mirrorplane/daemon';
 import fc from 'fast-check';
+import { Counter, Gauge, Registry, type RegistryContentType } from 'prom-client';
 import { METRICS, type MetricEntry } from '../src/metrics/catalogue.ts';
 import { formatOf, Series } from '../src/metrics/exposition.ts';
 import { metricsReference } from '../src/metrics/reference.ts';
@@ -197,6 +198,41 @@ test('whatever labels are, the text can be read back, and all series of a metric
         }
       }
       assert.deepEqual(found, expected);
+    }),
+  );
+});
+
+test('the text is that of prom-client, in both formats', async () => {
+  const values = fc.array(
+    fc.tuple(label, label, fc.oneof(fc.integer(), fc.double({ min: -1e9, max: 1e9, noNaN: true }))),
+    { minLength: 1, maxLength: 8 },
+  );
+  await fc.assert(
+    fc.asyncProperty(values, fc.boolean(), async (list, isOpen) => {
+      const type = isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE;
+      const registry: Registry<RegistryContentType> = new Registry();
+      registry.setContentType(type);
+      const all = new Series();
+      const { name, help, labels } = METRICS.nodeProblems;
+      const other = METRICS.events;
+      const gauge = new Gauge({ name, help, labelNames: [...labels], registers: [registry] });
+      const counter = new Counter({ ...other, labelNames: [...other.labels], registers: [registry] });
+      for (const [node, code, value] of list) {
+        const series = { node: printable(node), code: printable(code) };
+        gauge.inc(series, value);
+        all.add('nodeProblems', value, { node, code });
+        counter.inc({ kind: printable(code) }, Math.abs(value));
+        all.add('events', Math.abs(value), { kind: code });
+      }
+      const wanted = /mirrorplane_(node_problems|events)/;
+      const lines = (text: string) =>
+        text
+          .split('\n')
+          .filter((line) => wanted.test(line))
+          .sort();
+      const format = formatOf(type);
+      assert.equal(format.contentType, type);
+      assert.deepEqual(lines([...all.text(format)].join('')), lines(await registry.metrics()));
     }),
   );
 });

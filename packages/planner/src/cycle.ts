@@ -22,6 +22,10 @@ export interface ChainStep {
  * one must not close a cycle.
  */
 export function findCycle(candidate: ChainLink, others: readonly ChainLink[]): ChainStep[] | undefined {
+  // Most destinations are no source, so that nothing has to be sorted.
+  if (!others.some(({ sources }) => sources.includes(candidate.destination))) {
+    return undefined;
+  }
   const bySource = new Map<string, ChainLink[]>();
   for (const other of sortedBy(others, ({ name }) => name)) {
     for (const source of new Set(other.sources)) {

@@ -29,6 +29,8 @@ export interface ValidationContext {
   /** All policies that exist, in any order. */
   policies: readonly Policy[];
   inventory: Inventory;
+  /** The inventory, where it is indexed already. */
+  cluster?: Cluster | undefined;
   /** Explains why an interface has no device. Left out: no explanation is available. */
   explain?: Explain;
 }
@@ -55,7 +57,7 @@ export function validate(spec: PolicySpec, context: ValidationContext, replacing
     return { refusals: shape, warnings: [] };
   }
   const others = context.policies.filter((policy) => policy.name !== replacing);
-  const cluster = indexCluster(context.inventory);
+  const cluster = context.cluster ?? indexCluster(context.inventory);
   const refusals: Refusal[] = [];
   const refuse: Refuse = (code, field, params) => refusals.push({ field, ...sayRule(code, params) });
 

@@ -1,31 +1,69 @@
 /** Checks whether a change of the inventory would break existing policies. */
-import type { Policy, Refusal } from '@mirrorplane/contract';
-import { validate } from '@mirrorplane/planner';
+import { isDeepStrictEqual } from 'node:util';
+import type { Interface, Inventory, Policy, Refusal } from '@mirrorplane/contract';
+import { type Cluster, homeDomain, homePool, indexCluster, validate } from '@mirrorplane/planner';
 import { accessSettings } from '../access/settings.ts';
 import { mergeInventory, type Records } from '../inventory/inventory.ts';
 import { ProblemError } from '../problems/problems.ts';
-import type { LiveNodes } from '../reports/live-nodes.ts';
+import type { Services } from '../services.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { InterfaceRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 
-/** Throws IN_USE if a valid policy would become invalid. @param affected policies to check */
-export function refuseBroken(
-  affected: readonly Policy[],
-  view: View,
-  live: LiveNodes,
-  before: Records,
-  after: Records,
-): void {
+interface Change {
+  view: View;
+  /** Policies that it may break. */
+  affected: readonly Policy[];
+  inventory: Inventory;
+  /** The inventory before, and after. */
+  before: Cluster;
+  after: Cluster;
+}
+
+/** What a change of an interface may break. @param after the interface as it would be */
+export function withInterface(services: Services, id: string, after: Interface | undefined): Change {
+  const { view, statuses } = services;
+  const { cluster: before } = statuses.observation();
+  const interfaces: Cluster['interfaces'] = {
+    get: (one) => (one === id ? after : before.interfaces.get(one)),
+    has: (one) => (one === id ? after !== undefined : before.interfaces.has(one)),
+  };
+  const affected = policiesUsing(policiesOf(view), id);
+  return { view, affected, inventory: services.inventory.now(), before, after: { ...clusterOf(before), interfaces } };
+}
+
+/** What other records of nodes or pools may break. @param records as they would be */
+export function withRecords(services: Services, records: Records): Change {
+  const { view, live, statuses } = services;
+  const { cluster: before } = statuses.observation();
+  const inventory = mergeInventory(records, live);
+  const after = indexCluster(inventory);
+  /** All that rules ask of an interface. */
+  const seenIn = (cluster: Cluster, id: string) => {
+    const item = cluster.interfaces.get(id);
+    return item && { item, pool: homePool(cluster, item), domain: homeDomain(cluster, item) };
+  };
+  const differs = (id: string) => !isDeepStrictEqual(seenIn(before, id), seenIn(after, id));
+  const isAffected = ({ sources, destination }: Policy) => [destination, ...sources].some(differs);
+  return { view, affected: policiesOf(view).filter(isAffected), inventory, before, after };
+}
+
+/** The look-ups of a cluster, each of which may be replaced. */
+function clusterOf({ nodes, nodesOfPool, domainOfPool, encryptedPools, origins, interfaces }: Cluster): Cluster {
+  return { nodes, nodesOfPool, domainOfPool, encryptedPools, origins, interfaces };
+}
+
+/** @throws ProblemError IN_USE if a valid policy would become invalid */
+export function refuseBroken({ view, affected, inventory, before, after }: Change): void {
   if (affected.length === 0) {
     return;
   }
   const policies = policiesOf(view);
-  const [old, next] = [mergeInventory(before, live), mergeInventory(after, live)];
   const errors: Refusal[] = [];
   for (const policy of affected) {
-    const known = new Set(validate(policy, { policies, inventory: old }, policy.name).refusals.map(keyOf));
-    for (const refusal of validate(policy, { policies, inventory: next }, policy.name).refusals) {
+    const refusalsIn = (cluster: Cluster) => validate(policy, { policies, inventory, cluster }, policy.name).refusals;
+    const known = new Set(refusalsIn(before).map(keyOf));
+    for (const refusal of refusalsIn(after)) {
       if (!known.has(keyOf(refusal))) {
         errors.push({
           code: refusal.code,

@@ -25,7 +25,7 @@ import type { Stored } from '../store/view.ts';
 import { interfaceTraffic } from '../summaries/interface-traffic.ts';
 import type { InterfaceEntry } from '../summaries/interfaces.ts';
 import { viewersOf } from '../summaries/viewers.ts';
-import { refuseBroken, refuseMoved, refuseUsed } from './dependents.ts';
+import { refuseBroken, refuseMoved, refuseUsed, withInterface } from './dependents.ts';
 import { INTERFACES } from './interface-list.ts';
 import { requireDeclaration } from './interface-scope.ts';
 import type { Sortable } from './list-spec.ts';
@@ -256,7 +256,7 @@ export const interfaceRoutes: Route[] = [
           refuseSecondEdge(id, value, before.interfaces);
           refuseNoEdge(id, value, live);
           refuseMoved(stored?.value, value, view);
-          refuseBroken(policiesUsing(policiesOf(view), id), view, live, before, after(0));
+          refuseBroken(withInterface(services, id, oneInterface(id, after(0), live)));
         }
         return { value, unchanged, body: (revision) => oneInterface(id, after(revision), live) };
       });

@@ -16,7 +16,7 @@ import type { NodeRecord } from '../store/records.ts';
 import type { Stored } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
 import { type NodeEntry, nodeEntries } from '../summaries/nodes.ts';
-import { refuseBroken, refuseUsed } from './dependents.ts';
+import { refuseBroken, refuseUsed, withRecords } from './dependents.ts';
 import { require as requireRight } from './judges.ts';
 import { isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
@@ -208,7 +208,7 @@ export const nodeRoutes: Route[] = [
       const require = () => requireRight(call.judge, 'nodes', 'pool', call.body.pool);
       return putNamed(call, { folder: 'nodes', name, require }, (stored) => {
         const { body, services } = call;
-        const { view, live } = services;
+        const { view } = services;
         if (!view.get('pools', body.pool)) {
           const message = `there is no pool "${body.pool}": create it first, for example with "mirrorplane pool create ${body.pool}"`;
           refuseField('pool', message);
@@ -218,7 +218,7 @@ export const nodeRoutes: Route[] = [
         if (stored && !unchanged) {
           const before = recordsOf(view);
           const after = { ...before, nodes: new Map(before.nodes).set(name, { value, revision: 0 }) };
-          refuseBroken(policiesOf(view), view, live, before, after);
+          refuseBroken(withRecords(services, after));
         }
         return { value, unchanged, body: (revision) => toNode({ value, revision }, services) };
       });

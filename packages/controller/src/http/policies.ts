@@ -149,7 +149,9 @@ export const policyRoutes: Route[] = [
       if (stored.value.sources.length < view.get('policies', name)!.value.sources.length) {
         return { headers: { etag: etag(policy.revision) }, body: policy };
       }
-      const whole = validate(policy, { policies: policiesOf(view), inventory: services.inventory.now() }, name);
+      const { cluster } = services.statuses.observation();
+      const context = { policies: policiesOf(view), inventory: services.inventory.now(), cluster };
+      const whole = validate(policy, context, name);
       const { warnings } = seenReasons(whole, policy, judge);
       return { headers: { etag: etag(policy.revision) }, body: { ...policy, warnings } };
     },

@@ -40,12 +40,13 @@ export function specOf(record: PolicyRecord): PolicySpec {
 
 /** What the rules say of a policy, as far as its author may know it. */
 function reasonsFor(
-  { services: { view, live, inventory }, judge }: Pick<MutationCall, 'services' | 'judge'>,
+  { services: { view, live, inventory, statuses }, judge }: Pick<MutationCall, 'services' | 'judge'>,
   given: PolicySpec,
   { old, waits }: Checked,
 ) {
   const explain = (id: string) => explainId(id, live);
-  const context = { policies: policiesOf(view), inventory: inventory.now(), explain };
+  const { cluster } = statuses.observation();
+  const context = { policies: policiesOf(view), inventory: inventory.now(), cluster, explain };
   const hidden = waits ? hiddenEnds(given, judge) : [];
   if (hidden.length === 0) {
     const { type, ...whole } = validate(given, context, old?.name);

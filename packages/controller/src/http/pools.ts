@@ -7,7 +7,7 @@ import { refuseField } from '../problems/problems.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
 import type { PoolRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
-import { refuseBroken, refuseUsed } from './dependents.ts';
+import { refuseBroken, refuseUsed, withRecords } from './dependents.ts';
 import { isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
@@ -100,7 +100,7 @@ export const poolRoutes: Route[] = [
       putNamed(call, { folder: 'pools', name: call.params.name }, (stored) => {
         const { body, services } = call;
         const { name } = call.params;
-        const { view, live } = services;
+        const { view } = services;
         if (!view.get('domains', body.domain)) {
           const message = `there is no domain "${body.domain}": create it first, for example with "mirrorplane domain create ${body.domain}"`;
           refuseField('domain', message);
@@ -110,7 +110,7 @@ export const poolRoutes: Route[] = [
         if (stored && stored.value.domain !== value.domain) {
           const before = recordsOf(view);
           const after = { ...before, pools: new Map(before.pools).set(name, { value, revision: 0 }) };
-          refuseBroken(policiesOf(view), view, live, before, after);
+          refuseBroken(withRecords(services, after));
         }
         return { value, unchanged, body: (revision) => ({ ...value, revision }) };
       }),

@@ -26,6 +26,7 @@ export function contextWithout(hidden: readonly string[], context: ValidationCon
   return {
     ...context,
     inventory: { ...inventory, interfaces },
+    cluster: undefined,
     explain: (id) => (hidden.includes(id) ? undefined : explain?.(id)),
   };
 }

@@ -79,7 +79,29 @@ export function surroundingsOf(records: Records, live: LiveNodes): Omit<Inventor
 /** One interface, as the API shows it. */
 export function oneInterface(id: string, records: Records, live: LiveNodes): Interface | undefined {
   const stored = records.interfaces.get(id);
-  return stored && toInterface(stored, placesOf(records, sightingsOf(records, live), live.now()).get(id), records);
+  const sightings = sightingsOfOne(id, records, live);
+  return stored && toInterface(stored, placesOf(records, new Map([[id, sightings]]), live.now()).get(id), records);
+}
+
+/** What all nodes say of one interface. */
+function sightingsOfOne(id: string, records: Records, live: LiveNodes): Sighting[] {
+  const edge = records.interfaces.get(id)?.value.edge;
+  return [...records.nodes].flatMap(([name, { value }]): Sighting[] => {
+    const node = live.get(name);
+    const source = node && !node.revoked ? deviceOfOne(node, id, edge) : undefined;
+    const domain = records.pools.get(value.pool)?.value.domain;
+    return source ? [sightingOf(id, source, { node: node!, domain, present: live.present(name) })] : [];
+  });
+}
+
+/** The device of a node that is one interface, as `identified` finds it. */
+function deviceOfOne(node: LiveNode, id: string, edge: EdgeDeclaration | undefined): Device | undefined {
+  if (edge) {
+    return edge.node === node.name ? deviceOfEdge(node, id, edge) : undefined;
+  }
+  return node.devices
+    .filter(({ identity }) => identity?.id === id && isGuest(identity))
+    .reduce<Device | undefined>((a, b) => (a && a.ifindex <= b.ifindex ? a : b), undefined);
 }
 
 /** @param place undefined: no node has it */
