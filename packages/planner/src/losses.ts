@@ -144,8 +144,18 @@ function sentBefore(
     return undefined;
   }
   const latest = Date.parse(readAt) - FLIGHT_MS;
-  const reading = sender?.sent?.findLast(({ at }) => Date.parse(at) <= latest);
+  const reading = sender?.sent?.findLast((one) => timeOf(one) <= latest);
   return reading && (reading.packets.get(delivery) ?? 0);
+}
+
+/** A reading is not changed, and its time is asked for by each path. */
+const times = new WeakMap<object, number>();
+
+/** Milliseconds since 1970. */
+function timeOf(reading: { at: string }): number {
+  const time = times.get(reading) ?? Date.parse(reading.at);
+  times.set(reading, time);
+  return time;
 }
 
 /** Packets that were delivered, or relayed to the next node. */

@@ -68,8 +68,17 @@ export interface PolicyProblem {
   blocking: boolean;
 }
 
+/** A plan is not changed, and its nodes are asked for all the time. */
+const nodesOfPlans = new WeakMap<PolicyPlan, readonly string[]>();
+
 /** The nodes of a policy now: the destination's node and those of its sources, sorted. */
-export function involvedNodes(plan: PolicyPlan): string[] {
+export function involvedNodes(plan: PolicyPlan): readonly string[] {
+  const known = nodesOfPlans.get(plan) ?? nodesIn(plan);
+  nodesOfPlans.set(plan, known);
+  return known;
+}
+
+function nodesIn(plan: PolicyPlan): string[] {
   const nodes = new Set<string>();
   for (const source of plan.sources) {
     for (const node of source.nodes) {

@@ -2,6 +2,7 @@
  * Rates of policies and nodes, second by second: made once, of what the counters of all nodes have grown within the same
  * second. It is in memory only: a restart begins anew.
  */
+import { inTurns } from '@mirrorplane/base';
 import type { Logger } from '@mirrorplane/daemon';
 import { involvedNodes } from '@mirrorplane/planner';
 import type { Planning } from '../planning/planning.ts';
@@ -47,10 +48,11 @@ export class History {
   readonly #timer: NodeJS.Timeout;
   readonly #listeners = new Set<() => void>();
   #last = 0;
+  #isBusy = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#timer = setInterval(() => this.#tick(), SLOT_MS).unref();
+    this.#timer = setInterval(() => void this.#tick(), SLOT_MS).unref();
   }
 
   /** The newest second that is known, in seconds since 1970; 0: none yet. */
@@ -77,27 +79,39 @@ export class History {
     clearInterval(this.#timer);
   }
 
-  #tick(): void {
+  /** In turns with everything else. Where it takes longer than a second, the next one makes up for it. */
+  async #tick(): Promise<void> {
+    if (this.#isBusy) {
+      return;
+    }
+    this.#isBusy = true;
     try {
-      const { live } = this.#parts;
-      const newest = Math.floor(live.now() / SLOT_MS) - LATE - Math.ceil(live.counters.pace.everyMs / SLOT_MS);
-      const from = Math.max(this.#last + 1, newest - MOST_AT_ONCE);
-      const lost = from <= newest ? this.#lostSince() : new Map();
-      for (let second = from; second <= newest; second++) {
-        this.#second(second, second === newest ? lost : undefined);
-      }
-      this.#last = Math.max(this.#last, newest);
-      this.#prune();
+      await inTurns(this.#seconds());
       for (const listener of this.#listeners) {
         listener();
       }
     } catch (error) {
       this.#parts.log.error({ err: error }, 'rates not made');
+    } finally {
+      this.#isBusy = false;
     }
   }
 
+  /** All seconds that are known by now, and not made yet. */
+  *#seconds(): Generator<undefined> {
+    const { live } = this.#parts;
+    const newest = Math.floor(live.now() / SLOT_MS) - LATE - Math.ceil(live.counters.pace.everyMs / SLOT_MS);
+    const from = Math.max(this.#last + 1, newest - MOST_AT_ONCE);
+    const lost = from <= newest ? yield* this.#lostSince() : new Map();
+    for (let second = from; second <= newest; second++) {
+      yield* this.#second(second, second === newest ? lost : undefined);
+      this.#last = second;
+    }
+    this.#prune();
+  }
+
   /** One second of all nodes and policies. */
-  #second(second: number, lost: ReadonlyMap<string, Amounts> | undefined): void {
+  *#second(second: number, lost: ReadonlyMap<string, Amounts> | undefined): Generator<undefined> {
     const { view, live, planning } = this.#parts;
     const known = new Set<string>();
     const told = new Map<string, NodeAmounts[]>();
@@ -113,19 +127,21 @@ export class History {
         }
       }
       trackOf(this.#nodes, name, this.#room).set(second, grown && sumOf(grown.values()));
+      yield;
     }
     for (const { value } of view.all('policies').values()) {
       const plan = planning.planned?.policies.get(value.uid);
       const isKnown = plan !== undefined && involvedNodes(plan).every((node) => known.has(node));
       const track = trackOf(this.#policies, value.uid, this.#room);
       track.set(second, isKnown ? amountsOf(told.get(value.uid) ?? [], lost?.get(value.uid)) : undefined);
+      yield;
     }
   }
 
   /** What more was lost since the last second, by policy: in all, and by path. */
-  #lostSince(): Map<string, Amounts> {
+  *#lostSince(): Generator<undefined, Map<string, Amounts>> {
     const grown = new Map<string, Amounts>();
-    for (const { uid, from, to, lost } of lossesNow(this.#parts, this.#reported())) {
+    for (const { uid, from, to, lost } of yield* lossesNow(this.#parts, this.#reported())) {
       const key = `${uid} ${from} ${to}`;
       const before = this.#lost.get(key);
       this.#lost.set(key, Math.max(lost, before ?? lost));

@@ -1,5 +1,6 @@
 /** What is lost on each path by now, as the planner derives it. */
-import { involvedNodes, type NodeReport, observe, pathLosses } from '@mirrorplane/planner';
+import { filteredInSteps } from '@mirrorplane/base';
+import { involvedNodes, type NodeReport, observe, type PolicyPlan, pathLosses } from '@mirrorplane/planner';
 import type { Planning } from '../planning/planning.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
@@ -15,16 +16,15 @@ interface Parts {
 const NO_INVENTORY = { domains: [], pools: [], nodes: [], interfaces: [] };
 
 /**
- * The paths of which it is known, of policies of which a node has reported.
+ * The paths of which it is known, in steps, of policies of which a node has reported.
  * @param reported names of the nodes that have reported since this was asked last
  */
-export function lossesNow(
+export function* lossesNow(
   { view, live, planning }: Parts,
   reported: ReadonlySet<string>,
-): { uid: string; from: string; to: string; lost: number }[] {
-  const plans = [...(planning.planned?.policies ?? [])].filter(([, plan]) =>
-    involvedNodes(plan).some((node) => reported.has(node)),
-  );
+): Generator<undefined, { uid: string; from: string; to: string; lost: number }[]> {
+  const isOf = ([, plan]: [string, PolicyPlan]) => involvedNodes(plan).some((node) => reported.has(node));
+  const plans = yield* filteredInSteps(planning.planned?.policies ?? [], isOf);
   const uids = new Set(plans.map(([uid]) => uid));
   const nodes = new Map<string, NodeReport>();
   for (const name of view.all('nodes').keys()) {
@@ -34,7 +34,13 @@ export function lossesNow(
     }
   }
   const observation = observe(NO_INVENTORY, nodes);
-  return plans.flatMap(([uid, plan]) => pathLosses(plan, observation).map((path) => ({ uid, ...path })));
+  yield;
+  const losses: { uid: string; from: string; to: string; lost: number }[] = [];
+  for (const [uid, plan] of plans) {
+    losses.push(...pathLosses(plan, observation).map((path) => ({ uid, ...path })));
+    yield;
+  }
+  return losses;
 }
 
 /** What a node has said of its ends of paths of these policies. */

@@ -3,12 +3,11 @@
  * all series of a metric together.
  */
 import { printable } from '@mirrorplane/base';
+import { Registry } from 'prom-client';
 import { METRICS, type MetricEntry, type MetricKey } from './catalogue.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
-const PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8';
-const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
 /** Series that are made into text at a time. */
 const SERIES_AT_ONCE = 500;
 
@@ -21,7 +20,7 @@ export interface Format {
 /** @param accept Accept header: OpenMetrics if it is named, else the Prometheus text format */
 export function formatOf(accept: string): Format {
   const isOpen = accept.includes('application/openmetrics-text');
-  return { contentType: isOpen ? OPEN_METRICS : PROMETHEUS, isOpen };
+  return { contentType: isOpen ? Registry.OPENMETRICS_CONTENT_TYPE : Registry.PROMETHEUS_CONTENT_TYPE, isOpen };
 }
 
 /** Values of all series, by metric. */

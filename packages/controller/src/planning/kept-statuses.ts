@@ -52,6 +52,16 @@ export class KeptStatuses {
     return statusOf(policy, planOf(policy, this.#parts), this.observation());
   }
 
+  /** The same without its sources. The same object where nothing differs. */
+  outline(stored: Stored<PolicyRecord>): PolicyOutline {
+    const policy = toPolicy(stored);
+    this.#observation.update();
+    if (this.#isStale(policy)) {
+      this.#make(policy);
+    }
+    return this.#kept.get(policy.uid)!.outline;
+  }
+
   /**
    * The whole statuses of policies by name, made one after the other.
    * @param isWanted which policies, by their names

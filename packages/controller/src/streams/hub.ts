@@ -14,8 +14,8 @@ export type TopicSight = (topic: string, items: TopicItems) => TopicItems;
 
 /** Seconds that a topic is kept for a reader who is about to come. */
 const AWAITED_SECONDS = 10;
-/** Topics that are made of statuses of policies. */
-const OF_STATUSES = /^(\d+\/)?(polic|destination)/;
+/** Topics that are made of the statuses of many policies. */
+const OF_STATUSES = /^(\d+\/)?(policies|destination)/;
 
 interface Used {
   topic: Topic;

@@ -15,6 +15,8 @@ interface Parts {
   interfaces: InterfaceSummaries;
   nodes: Board<NodeEntry>;
   destinations: Board<DestinationEntry>;
+  /** One policy, as it is now. */
+  policyOf: (policy: string) => PolicyEntry | undefined;
   /** The way of the copies of a policy. */
   pathOf: (policy: string) => PolicyPath | undefined;
 }
@@ -41,7 +43,7 @@ export function isTopic(text: string): boolean {
   return (TOPICS as readonly string[]).includes(text) || isNamed;
 }
 
-export function topicSources({ policies, interfaces, nodes, destinations, pathOf }: Parts): TopicSources {
+export function topicSources({ policies, interfaces, nodes, destinations, policyOf, pathOf }: Parts): TopicSources {
   const all: Record<string, () => TopicItems> = {
     policies: entries(policies, ({ state, revision, reasonCount }) => `${state} ${revision} ${reasonCount}`),
     interfaces: () => interfaces.summaries(),
@@ -52,7 +54,7 @@ export function topicSources({ policies, interfaces, nodes, destinations, pathOf
     policy: (name) =>
       single(
         name,
-        () => policies.items().get(name),
+        () => policyOf(name),
         ({ summary, detail }) => ({ ...summary, ...detail, path: pathOf(name) }),
       ),
     interface: (id) =>

@@ -9,7 +9,7 @@ import { destinationEntries } from './destinations.ts';
 import { interfaceReading } from './interface-traffic.ts';
 import { InterfaceSummaries } from './interfaces.ts';
 import { nodeEntries } from './nodes.ts';
-import { policyEntries } from './policies.ts';
+import { policyEntries, policyEntry } from './policies.ts';
 
 interface Parts {
   view: View;
@@ -37,5 +37,5 @@ export function openBoards(parts: Parts) {
       }),
     revision,
   });
-  return { policies, interfaces, nodes, destinations };
+  return { policies, interfaces, nodes, destinations, policyOf: (name: string) => policyEntry(name, parts) };
 }

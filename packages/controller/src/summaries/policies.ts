@@ -160,6 +160,12 @@ export class PolicyEntry {
   }
 }
 
+/** One policy, with its status as it is now. */
+export function policyEntry(name: string, parts: Parts): PolicyEntry | undefined {
+  const stored = parts.view.get('policies', name);
+  return stored && new PolicyEntry(stored, parts.statuses.outline(stored), parts);
+}
+
 /** All policies, with the statuses as they were made last. */
 export function policyEntries(parts: Parts): PolicyEntry[] {
   return parts.statuses.kept().flatMap((outline) => {
