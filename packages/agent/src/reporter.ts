@@ -72,6 +72,8 @@ export class Reporter {
     devices: new ToldRows<Device>(({ ifindex }) => String(ifindex), MAX_DEVICES),
     captures: new ToldRows<CaptureStatus>(({ capture }) => capture, MAX_CAPTURE_STATUSES),
     counters: new ToldCounters(),
+    /** The list that `devices` has. */
+    listed: undefined as readonly NodeDevice[] | undefined,
     underlay: '',
     outcome: '',
   };
@@ -109,6 +111,7 @@ export class Reporter {
     for (const told of [devices, captures, counters, this.#parts.traffic]) {
       told?.forget();
     }
+    this.#told.listed = undefined;
     this.#reporting = undefined;
     this.#countersDue = 0;
     return [this.#hello(), this.#inventory(), this.#status()].filter((message) => message !== undefined);
@@ -219,10 +222,14 @@ export class Reporter {
   /** Undefined: nothing has changed. */
   #inventory(): AgentMessage | undefined {
     const underlay = this.#underlay?.underlay;
-    const all = this.#devices.map(({ ethernet: _, reversed: __, expected: ___, ...device }): Device => device);
-    const { rows, gone, isNews } = this.#told.devices.tell(all, this.#reporting !== undefined);
     const before = this.#told.underlay;
     this.#told.underlay = JSON.stringify(underlay) ?? '';
+    if (this.#told.listed === this.#devices && before === this.#told.underlay) {
+      return undefined;
+    }
+    this.#told.listed = this.#devices;
+    const all = this.#devices.map(({ ethernet: _, reversed: __, expected: ___, ...device }): Device => device);
+    const { rows, gone, isNews } = this.#told.devices.tell(all, this.#reporting !== undefined);
     if (!isNews && before === this.#told.underlay) {
       return undefined;
     }

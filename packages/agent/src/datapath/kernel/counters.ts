@@ -49,6 +49,12 @@ export class CounterReader {
   readonly #slots: Slots;
   readonly #epoch: string;
   readonly #cpus = possibleCpus();
+  /** Room for the values of one slot, which are summed before the next are read. */
+  readonly #values = {
+    capture: Buffer.alloc(LAYOUT.capture_counters.size * this.#cpus),
+    delivery: Buffer.alloc(LAYOUT.delivery_counters.size * this.#cpus),
+    termination: Buffer.alloc(LAYOUT.termination_counters.size * this.#cpus),
+  } satisfies Record<CountedKind, Buffer>;
   readonly #names: Names = {
     capture: new CountedNames(),
     delivery: new CountedNames(),
@@ -203,9 +209,9 @@ export class CounterReader {
     if (slot === undefined) {
       return undefined;
     }
-    const size = LAYOUT[MAP_OF[kind]].size;
-    const values = Buffer.alloc(size * this.#cpus);
-    return this.#maps[MAP_OF[kind]].lookup(u32Key(slot), values) ? sumPerCpu(values, size) : undefined;
+    const values = this.#values[kind];
+    const isThere = this.#maps[MAP_OF[kind]].lookup(u32Key(slot), values);
+    return isThere ? sumPerCpu(values, LAYOUT[MAP_OF[kind]].size) : undefined;
   }
 }
 

@@ -539,14 +539,15 @@ export function encodeVlanSet(ids: readonly number[]): Buffer {
 
 /**
  * Sums the values of all CPUs, in fields of 64 bits. Counters stay below 2^53 for decades of line
- * rate.
+ * rate. Two halves of 32 bits are read, because a BigInt would be an object for each field.
  */
 export function sumPerCpu(values: Buffer, size: number): number[] {
   const fields = size / 8;
   const sums = new Array<number>(fields).fill(0);
   for (let start = 0; start + size <= values.length; start += size) {
     for (let i = 0; i < fields; i++) {
-      sums[i]! += Number(values.readBigUInt64LE(start + i * 8));
+      const at = start + i * 8;
+      sums[i]! += values.readUInt32LE(at) + values.readUInt32LE(at + 4) * 2 ** 32;
     }
   }
   return sums;

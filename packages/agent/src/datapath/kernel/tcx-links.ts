@@ -27,6 +27,8 @@ export class TcxLinks implements Links {
   readonly #held = new Map<string, number>();
   readonly #filters = new TcFilters();
   readonly #places = new HookFilters(this.#filters);
+  /** The programs of each hook, of a list of programs that is asked for again and again. */
+  #grouped: { of: readonly Attachment[]; hooks: Attachment[][] } | undefined;
 
   constructor(bpffs: string) {
     this.#folder = join(bpffs, 'links');
@@ -102,8 +104,11 @@ export class TcxLinks implements Links {
     if (this.#places.haveChanged()) {
       return false;
     }
-    const hooks = Map.groupBy(attachments, ({ ifindex, hook }) => `${hook}-${ifindex}`);
-    return [...hooks.values()].every((placed) => {
+    if (this.#grouped?.of !== attachments) {
+      const hooks = Map.groupBy(attachments, ({ ifindex, hook }) => `${hook}-${ifindex}`);
+      this.#grouped = { of: attachments, hooks: [...hooks.values()] };
+    }
+    return this.#grouped.hooks.every((placed) => {
       const ids = programsAt(placed[0]!.ifindex, placed[0]!.hook);
       // All of ours come first, and each is there once.
       return ids.length >= placed.length && placed.every((_, at) => ours.has(ids[at]!));
