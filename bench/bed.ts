@@ -14,6 +14,9 @@ import { until } from '@mirrorplane/base';
 import { createLab, type Lab } from '@mirrorplane/lab';
 import { NodeDatapath } from './node-datapath.ts';
 
+/** A capture agent on a busy machine takes long until its ring is empty. */
+const QUIET_LIMIT_MS = 60_000;
+
 export const SOURCE = 'web-1';
 export const PEER = 'web-2';
 export const LOCAL_DESTINATION = 'fw-1';
@@ -25,6 +28,18 @@ export const DESTINATION_NODE = 'node-2';
 export interface DeviceCount {
   packets: number;
   bytes: number;
+}
+
+export interface DeviceCounts {
+  received: DeviceCount;
+  sent: DeviceCount;
+}
+
+/** A command that runs. */
+export interface Served {
+  pid: number;
+  /** Kills it and waits for its end. */
+  stop: () => Promise<void>;
 }
 
 export class Bed {
@@ -53,14 +68,22 @@ export class Bed {
     this.#underlayMtu = underlayMtu;
   }
 
-  /** Makes the bed, runs `work` with it, and always removes it afterwards. */
-  static async with<T>(labName: string, signal: AbortSignal, work: (bed: Bed) => Promise<T>): Promise<T> {
+  /**
+   * Makes the bed, runs `work` with it, and always removes it afterwards.
+   * @param qemu VMs that are QEMU machines. Default none.
+   */
+  static async with<T>(
+    labName: string,
+    signal: AbortSignal,
+    work: (bed: Bed) => Promise<T>,
+    qemu: string[] = [],
+  ): Promise<T> {
     const underlayMtu = 1500;
     const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-bench-'));
     let lab: Lab | undefined;
     const datapaths: NodeDatapath[] = [];
     try {
-      lab = await createLab({ name: labName, bare: true, switch: false, nodes: 2, underlayMtu, signal });
+      lab = await createLab({ name: labName, bare: true, switch: false, nodes: 2, underlayMtu, qemu, signal });
       for (const node of [SOURCE_NODE, DESTINATION_NODE]) {
         datapaths.push(await NodeDatapath.open(lab, node));
       }
@@ -97,8 +120,14 @@ export class Bed {
     }
   }
 
+  /** Runs lines of `ip -batch` in a host. @throws Error with the first line that fails */
+  async batch(host: string, lines: readonly string[]): Promise<void> {
+    this.signal.throwIfAborted();
+    await this.lab.exec(host, ['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+  }
+
   /** Starts a command that runs until `stop` is called, and waits until `ready` returns true. */
-  async serve(host: string, argv: string[], ready: () => Promise<boolean>): Promise<{ stop: () => Promise<void> }> {
+  async serve(host: string, argv: string[], ready: () => Promise<boolean>): Promise<Served> {
     const child = this.lab.spawn(host, argv, { stdio: 'ignore' });
     const end = ended(child);
     const stop = async () => {
@@ -116,7 +145,7 @@ export class Bed {
         },
         { signal: this.signal },
       );
-      return { stop };
+      return { pid: child.pid!, stop };
     } catch (error) {
       await stop();
       throw error;
@@ -132,22 +161,49 @@ export class Bed {
   }
 
   /** Packets that the NIC of a VM has received and sent. */
-  async nic(vm: string): Promise<{ received: DeviceCount; sent: DeviceCount }> {
+  async nic(vm: string): Promise<DeviceCounts> {
     return this.device(vm, this.lab.vm(vm).guestDevice);
   }
 
   /** Packets that a device of a host has received and sent. */
-  async device(host: string, device: string): Promise<{ received: DeviceCount; sent: DeviceCount }> {
+  async device(host: string, device: string): Promise<DeviceCounts> {
+    return this.devices(host, [device]);
+  }
+
+  /** The sums over devices of a host. @throws Error if one is not there */
+  async devices(host: string, devices: readonly string[]): Promise<DeviceCounts> {
     const table = await this.run(host, ['cat', '/proc/net/dev']);
-    const line = table.split('\n').find((row) => row.trim().startsWith(`${device}:`));
-    if (line === undefined) {
-      throw new Error(`${host} has no device ${device}`);
+    const lines = new Map(table.split('\n').map((row) => row.trim().split(':') as [string, string]));
+    const sums = { received: { bytes: 0, packets: 0 }, sent: { bytes: 0, packets: 0 } };
+    for (const device of devices) {
+      const fields = lines.get(device)?.trim().split(/\s+/).map(Number);
+      if (fields === undefined) {
+        throw new Error(`${host} has no device ${device}`);
+      }
+      sums.received.bytes += fields[0]!;
+      sums.received.packets += fields[1]!;
+      sums.sent.bytes += fields[8]!;
+      sums.sent.packets += fields[9]!;
     }
-    const fields = line.split(':')[1]!.trim().split(/\s+/).map(Number);
-    return {
-      received: { bytes: fields[0]!, packets: fields[1]! },
-      sent: { bytes: fields[8]!, packets: fields[9]! },
-    };
+    return sums;
+  }
+
+  /**
+   * Waits until a device receives nothing more, because the last packets are still in queues when
+   * the sender ends.
+   */
+  async quiet(host: string, device: string): Promise<void> {
+    let last = -1;
+    await until(
+      `${host} receives no more`,
+      async () => {
+        const { received } = await this.device(host, device);
+        const same = received.packets === last;
+        last = received.packets;
+        return same;
+      },
+      { signal: this.signal, limitMs: QUIET_LIMIT_MS },
+    );
   }
 
   /**
@@ -188,7 +244,7 @@ export class Bed {
    * memory.
    */
   async #limitBuffers(): Promise<void> {
-    for (const vm of [SOURCE, PEER]) {
+    for (const vm of [SOURCE, PEER].filter((name) => !this.lab.isMachine(name))) {
       const settings = ['net.ipv4.tcp_rmem=4096 131072 2000000', 'net.ipv4.tcp_wmem=4096 16384 2000000'];
       await this.run(vm, ['sysctl', '--quiet', '--write', ...settings]);
     }

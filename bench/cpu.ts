@@ -47,6 +47,17 @@ export function softirqSeconds(): number {
   return nanoseconds / 1e9;
 }
 
+/** CPU seconds that processes have used so far, with all their threads that still run. */
+export function processSeconds(pids: readonly number[]): number {
+  let nanoseconds = 0;
+  for (const pid of pids) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+    }
+  }
+  return nanoseconds / 1e9;
+}
+
 function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8');

@@ -2,20 +2,24 @@
  * `make bench`: the cost of mirroring, compared with no mirror and with the kernel's own mirror.
  * See docs/performance.md.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { Bed } from './bed.ts';
 import { describeMachine, idleLoad } from './machine.ts';
 import { measureAgent } from './measurements/agent.ts';
 import { measureAttach } from './measurements/attach.ts';
 import { measureCpus } from './measurements/cpus.ts';
+import { measureGuest } from './measurements/guest.ts';
 import { measureHear } from './measurements/hear.ts';
 import { measureOverload } from './measurements/overload.ts';
 import { measurePolicies } from './measurements/policies.ts';
 import { measurePrograms } from './measurements/programs.ts';
 import { measureRates } from './measurements/rates.ts';
 import { measureRuns } from './measurements/runs.ts';
-import { MEASUREMENTS, type Options, parseOptions, USAGE } from './options.ts';
+import { measureSteps } from './measurements/steps.ts';
+import { DEVICE_MEASUREMENTS, MEASUREMENTS, type Options, parseOptions, USAGE } from './options.ts';
+import { packagedCommand } from './packaged.ts';
 import { table } from './report.ts';
 import { runRounds } from './rounds.ts';
 import type { Row } from './row.ts';
@@ -36,6 +40,7 @@ const PARTS_OF_THEIR_OWN = [
   ['cpus', 'two CPUs', measureCpus],
   ['hear', 'drops that are heard', measureHear],
   ['rates', 'loss at rate', measureRates],
+  ['steps', 'rates at which loss begins', measureSteps],
   ['policies', '1 to 1,000 policies', measurePolicies],
   ['overload', 'service traffic on a full uplink', measureOverload],
 ] as const;
@@ -43,13 +48,20 @@ const PARTS_OF_THEIR_OWN = [
 async function measure(options: Options, signal: AbortSignal, loads: number[]): Promise<Row[]> {
   const rows: Row[] = [];
   const { rounds, seconds } = options;
-  const chosen = MEASUREMENTS.filter(({ name }) => options.only.includes(name));
+  const chosen = [...MEASUREMENTS, ...DEVICE_MEASUREMENTS].filter(({ name }) => options.only.includes(name));
   const progress = (title: string) => (round: number) => say(`${title}: round ${round} of ${rounds}`);
   if (chosen.length > 0 || PARTS_OF_THEIR_OWN.some(([name]) => options.only.includes(name))) {
     await Bed.with(labName, signal, async (bed) => {
       for (const measurement of chosen) {
         loads.push(await idleLoad());
-        const samples = await runRounds(bed, measurement, VARIANTS, rounds, seconds, progress(measurement.title));
+        const samples = await runRounds(
+          bed,
+          measurement,
+          measurement.variants ?? VARIANTS,
+          rounds,
+          seconds,
+          progress(measurement.title),
+        );
         rows.push(...measurement.rows(samples));
       }
       for (const [name, title, part] of PARTS_OF_THEIR_OWN) {
@@ -65,20 +77,44 @@ async function measure(options: Options, signal: AbortSignal, loads: number[]): 
     loads.push(await idleLoad());
     rows.push(...(await measureAttach(labName, signal, rounds, progress('1024 captures'))));
   }
+  if (options.only.includes('guest')) {
+    loads.push(await idleLoad());
+    rows.push(...(await measureGuest(labName, signal, rounds, progress('a QEMU guest'))));
+  }
   if (options.only.includes('agent')) {
     loads.push(await idleLoad());
-    rows.push(...(await measureAgent({ labName, command: options.command }, signal, rounds, say)));
+    rows.push(...(await measureDaemons(options, signal)));
   }
   return rows;
 }
 
-/** Writes the file atomically. */
-function save(rows: readonly Row[]): string {
-  mkdirSync(OUT, { recursive: true });
-  const file = join(OUT, 'latest.jsonl');
-  writeFileSync(`${file}.${process.pid}`, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-  renameSync(`${file}.${process.pid}`, file);
+async function measureDaemons({ packaged, command, rounds }: Options, signal: AbortSignal): Promise<Row[]> {
+  if (!packaged) {
+    return measureAgent({ labName, command }, signal, rounds, say);
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-bench-'));
+  try {
+    return await measureAgent({ labName, command: await packagedCommand(folder) }, signal, rounds, say);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Writes the rows, and beside them what they are of, as a text file.
+ * @param file its name ends in .jsonl
+ */
+function save(rows: readonly Row[], about: string, file: string): string {
+  mkdirSync(dirname(file), { recursive: true });
+  replace(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  replace(file.replace(/\.jsonl$/, '.txt'), `${about}\n`);
   return file;
+}
+
+/** As a whole or not at all. */
+function replace(file: string, text: string): void {
+  writeFileSync(`${file}.${process.pid}`, text);
+  renameSync(`${file}.${process.pid}`, file);
 }
 
 async function main(): Promise<number> {
@@ -99,13 +135,14 @@ async function main(): Promise<number> {
   const start = performance.now();
   const loads: number[] = [];
   const rows = await measure(options, stop.signal, loads);
-  const file = save(rows);
-  process.stdout.write(`${table(rows)}\n\n`);
-  process.stdout.write(`${describeMachine(loads)}\n`);
-  process.stdout.write(
-    `${options.rounds} rounds of ${options.seconds} s in ${((performance.now() - start) / 60_000).toFixed(1)} minutes; ` +
-      'value: median over rounds; ratio: median of the ratios within a round; close: the noise does not decide\n',
-  );
+  const minutes = ((performance.now() - start) / 60_000).toFixed(1);
+  const about = [
+    describeMachine(loads),
+    `${options.rounds} rounds of ${options.seconds} s in ${minutes} minutes; value: median over rounds; ` +
+      'ratio: median of the ratios within a round; close: the noise does not decide',
+  ].join('\n');
+  const file = save(rows, about, options.output ?? join(OUT, 'latest.jsonl'));
+  process.stdout.write(`${table(rows)}\n\n${about}\n`);
   if (options.quick) {
     process.stdout.write('--quick: shows that the bench works; do not quote these numbers\n');
   }

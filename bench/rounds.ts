@@ -1,6 +1,6 @@
 /** Alternating runs of all variants. Each run is checked for copies that really arrived. */
-import { until } from '@mirrorplane/base';
-import { type Bed, type DeviceCount, LOCAL_DESTINATION, SOURCE } from './bed.ts';
+import { type Bed, type DeviceCount, type DeviceCounts, LOCAL_DESTINATION, SOURCE } from './bed.ts';
+import { processSeconds } from './cpu.ts';
 import type { Row } from './row.ts';
 import type { Totals, Variant } from './variants.ts';
 
@@ -17,6 +17,10 @@ export interface Measurement {
    * a run does not count.
    */
   leastArrived: number;
+  /** Ways to mirror that are compared. The first is no mirror. Default: VARIANTS. */
+  variants?: readonly Variant[];
+  /** Packets of the sources so far. Default: those of SOURCE's NIC. */
+  offered?(bed: Bed): Promise<DeviceCounts>;
   /** The reported rows of all runs. */
   rows(samples: Samples): Row[];
 }
@@ -30,6 +34,8 @@ export interface Sample {
   arrived: DeviceCount;
   /** Counters of the mirror, if it has any. */
   counted: Totals | undefined;
+  /** CPU seconds that processes of the mirror took, 0 if it has none. */
+  processes: number;
 }
 
 /** By variant name, one sample a round: element i of all variants is of round i. */
@@ -71,8 +77,8 @@ export async function runRounds(
  */
 async function sample(bed: Bed, measurement: Measurement, variant: Variant, seconds: number): Promise<Sample> {
   for (let attempt = 1; ; attempt++) {
-    const result = await whileMirrored(bed, variant, () => measurement.run(bed, seconds));
-    const problem = problemOf(result, variant, measurement.leastArrived);
+    const result = await whileMirrored(bed, variant, () => measurement.run(bed, seconds), measurement.offered);
+    const problem = problemOf(result, variant, variant.losesCopies ? 0 : measurement.leastArrived);
     if (problem === undefined) {
       return result;
     }
@@ -93,7 +99,7 @@ function problemOf({ offered, arrived, counted }: Sample, variant: Variant, leas
     return `${percent} arrived as copies`;
   }
   // Slightly more than offered is possible: packets between the two readings.
-  if (share > 1.01) {
+  if (share > 1.01 && !variant.segments) {
     return `${percent} arrived: copies of something else`;
   }
   if (arrived.bytes < least * offered.bytes) {
@@ -105,33 +111,16 @@ function problemOf({ offered, arrived, counted }: Sample, variant: Variant, leas
   return undefined;
 }
 
-/** Runs `work` while the variant copies, and reads all counters before and after. */
+/** Runs `work` while the variant copies, as `counted`. */
 export async function whileMirrored(
   bed: Bed,
   variant: Variant,
   work: () => Promise<Record<string, number>>,
+  offered?: Measurement['offered'],
 ): Promise<Sample> {
-  // Without a mirror the same device must stay silent.
-  const { host, device } = variant.destination ?? { host: LOCAL_DESTINATION, device: 'eth0' };
-  const read = async () => ({
-    source: await bed.nic(SOURCE),
-    arrived: (await bed.device(host, device)).received,
-    counted: await variant.totals?.(bed),
-  });
   await variant.start(bed);
   try {
-    const before = await read();
-    const values = await work();
-    await quiet(bed, host, device);
-    const after = await read();
-    const sent = difference(after.source.sent, before.source.sent);
-    const received = difference(after.source.received, before.source.received);
-    return {
-      values,
-      offered: { packets: sent.packets + received.packets, bytes: sent.bytes + received.bytes },
-      arrived: difference(after.arrived, before.arrived),
-      counted: after.counted && before.counted && minus(after.counted, before.counted),
-    };
+    return await counted(bed, variant, work, offered);
   } finally {
     if (!bed.signal.aborted) {
       await variant.stop(bed); // after an abort the whole lab goes
@@ -139,27 +128,42 @@ export async function whileMirrored(
   }
 }
 
+/**
+ * Reads all counters before and after `work`, while a variant copies.
+ * @param offered see `Measurement`
+ */
+export async function counted(
+  bed: Bed,
+  variant: Variant,
+  work: () => Promise<Record<string, number>>,
+  offered: Measurement['offered'] = () => bed.nic(SOURCE),
+): Promise<Sample> {
+  // Without a mirror the same device must stay silent.
+  const { host, device } = variant.destination ?? { host: LOCAL_DESTINATION, device: 'eth0' };
+  const read = async () => ({
+    source: await offered(bed),
+    cpu: processSeconds(variant.processes?.() ?? []),
+    arrived: (await bed.device(host, device)).received,
+    counted: await variant.totals?.(bed),
+  });
+  const before = await read();
+  const values = await work();
+  await bed.quiet(host, device);
+  const after = await read();
+  const sent = difference(after.source.sent, before.source.sent);
+  const received = difference(after.source.received, before.source.received);
+  return {
+    values,
+    processes: after.cpu - before.cpu,
+    offered: { packets: sent.packets + received.packets, bytes: sent.bytes + received.bytes },
+    arrived: difference(after.arrived, before.arrived),
+    counted: after.counted && before.counted && minus(after.counted, before.counted),
+  };
+}
+
 /** Bytes of copied originals: arrived bytes, without the headers of a tunnel. */
 export function copiedBytes({ offered, arrived }: Sample): number {
   return Math.min(offered.bytes, arrived.bytes);
-}
-
-/**
- * Waits until a device receives nothing more, because the last packets are still in queues when the
- * sender ends.
- */
-async function quiet(bed: Bed, host: string, device: string): Promise<void> {
-  let last = -1;
-  await until(
-    `${host} receives no more`,
-    async () => {
-      const { received } = await bed.device(host, device);
-      const same = received.packets === last;
-      last = received.packets;
-      return same;
-    },
-    { signal: bed.signal },
-  );
 }
 
 function difference(a: DeviceCount, b: DeviceCount): DeviceCount {

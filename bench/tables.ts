@@ -1,48 +1,122 @@
 /**
- * Prints the rows of the last run as tables in Markdown, for docs/performance.md. usage:
- * scripts/run.sh bench/tables.ts [FILE]. Default: bench/out/latest.jsonl
+ * Prints the rows of a run as tables in Markdown, or writes them into docs/performance.md, between
+ * the two lines that mark their place.
+ * usage: scripts/run.sh bench/tables.ts [FILE] [--write]. Default: bench/out/latest.jsonl
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readRows } from './agree.ts';
+import { SECTIONS, type Section, type Table, TITLES } from './page.ts';
 import { digits } from './report.ts';
 import type { Row } from './row.ts';
 
-/** As the page names variants; other names stay as they are. */
-const TITLES: Record<string, string> = {
-  none: 'no mirror',
-  local: 'local mirror',
-  'erspan-1500': 'ERSPAN, MTU 1500, both nodes',
-  'erspan-1600': 'ERSPAN, MTU 1600, both nodes',
-  'erspan-1500-sender': 'ERSPAN, MTU 1500, sending node alone',
-  mirred: '`tc` mirred (yardstick)',
-  'local/vs-mirred': 'local mirror against mirred',
-};
+const PAGE = join(import.meta.dirname, '../docs/performance.md');
+const BEGIN = '<!-- bench/tables.ts writes from here -->';
+const END = '<!-- bench/tables.ts writes to here -->';
 
-/** Part and metric, and what is measured. */
+/** Rows by metric, and by what was measured. */
+type Metrics = Map<string, Map<string, Row>>;
+
+/** The metric of a row, and what was measured: a way to mirror, and what it is compared with. */
 function split({ name }: Row): [metric: string, what: string] {
   const [part, metric, ...what] = name.split('/');
   return what.length > 0 ? [`${part}/${metric}`, what.join('/')] : [part!, metric!];
 }
 
-function line(row: Row): string {
-  const { value, min, max, ratio, ratioMin, ratioMax, aim, verdict } = row;
-  const [, what] = split(row);
-  const compared = ratio === null ? '' : `${ratio.toFixed(3)} (${ratioMin!.toFixed(2)} to ${ratioMax!.toFixed(2)})`;
-  const cells = [TITLES[what] ?? what, `${digits(value)} (${digits(min)} to ${digits(max)})`, compared, aim, verdict];
-  return `| ${cells.map((cell) => cell ?? '').join(' | ')} |`;
+function metricsOf(rows: readonly Row[]): Metrics {
+  const metrics: Metrics = new Map();
+  for (const row of rows) {
+    const [metric, what] = split(row);
+    metrics.set(metric, (metrics.get(metric) ?? new Map()).set(what, row));
+  }
+  return metrics;
 }
 
-const file = process.argv[2] ?? join(import.meta.dirname, 'out', 'latest.jsonl');
-const rows = readFileSync(file, 'utf8')
-  .trim()
-  .split('\n')
-  .map((text) => JSON.parse(text) as Row);
-for (const [metric, group] of Map.groupBy(rows, (row) => `${split(row)[0]}, ${row.unit}`)) {
-  const head = [
-    '### '.concat(metric),
-    '',
-    '| | median (min to max) | ratio: median (min to max) | aim | |',
-    '|---|---|---|---|---|',
-  ];
-  process.stdout.write(`${[...head, ...group.map(line)].join('\n')}\n\n`);
+/** `local/vs-mirred` is "local mirror against `tc` mirred". */
+function titleOf(what: string): string {
+  const [, way = what, other] = /^(.+)\/vs-(.+)$/.exec(what) ?? [];
+  const title = TITLES[way] ?? way;
+  return other === undefined ? title : `${title} against ${TITLES[other] ?? other}`;
+}
+
+function tableOf({ metric, lead, beside = [] }: Table, metrics: Metrics): string {
+  const rows = metrics.get(metric);
+  if (rows === undefined) {
+    return '';
+  }
+  const unit = [...rows.values()][0]!.unit;
+  const others = beside.filter((other) => metrics.has(other.metric));
+  const heads = ['', `${unit}: median (min to max)`, ...others.map(({ head }) => head), 'ratio: median (min to max)'];
+  const lines = [...rows].map(([what, row]) => {
+    const { value, min, max, ratio, ratioMin, ratioMax, aim, verdict } = row;
+    const isCompared = what.includes('/vs-');
+    return [
+      titleOf(what),
+      isCompared ? '' : `${digits(value)} (${digits(min)} to ${digits(max)})`,
+      ...others.map((other) => shortOf(metrics.get(other.metric)!.get(what))),
+      ratio === null ? '' : `${ratio.toFixed(3)} (${ratioMin!.toFixed(2)} to ${ratioMax!.toFixed(2)})`,
+      aim ?? '',
+      verdict ?? '',
+    ];
+  });
+  const all = [[...heads, 'aim', ''], heads.map(() => '---').concat('---', '---'), ...lines];
+  const text = all.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return `${lead === undefined ? '' : `${lead}\n\n`}${text}\n`;
+}
+
+/** The median, and the worst where it differs. */
+function shortOf(row: Row | undefined): string {
+  if (row === undefined) {
+    return '';
+  }
+  const short = (value: number) => (row.unit.startsWith('of ') ? `${(100 * value).toFixed(2)} %` : digits(value));
+  const [value, min] = [short(row.value), short(row.min)];
+  return value === min ? value : `${value} (from ${min})`;
+}
+
+function sectionOf({ title, tables }: Section, metrics: Metrics): string {
+  const texts = tables.map((table) => tableOf(table, metrics)).filter(Boolean);
+  return texts.length === 0 ? '' : `### ${title}\n\n${texts.join('\n')}`;
+}
+
+/** All tables of a run. @param machine what the machine was, and how quiet */
+export function pageOf(rows: readonly Row[], machine: string): string {
+  const metrics = metricsOf(rows);
+  const shown = SECTIONS.flatMap(({ tables }) =>
+    tables.flatMap(({ metric, beside = [] }) => [metric, ...beside.map((other) => other.metric)]),
+  );
+  const rest = [...metrics.keys()].filter((metric) => !shown.includes(metric));
+  const more = { title: 'More rows', tables: rest.map((metric) => ({ metric, lead: `\`${metric}\`:` })) };
+  const sections = [...SECTIONS, more].map((section) => sectionOf(section, metrics)).filter(Boolean);
+  return [...(machine === '' ? [] : [`\`\`\`\n${machine}\n\`\`\`\n`]), ...sections].join('\n');
+}
+
+function write(text: string): void {
+  const page = readFileSync(PAGE, 'utf8');
+  const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+  if (begin === -1 || end < begin) {
+    throw new Error(`${PAGE} does not have the lines "${BEGIN}" and "${END}"`);
+  }
+  writeFileSync(PAGE, `${page.slice(0, begin)}${BEGIN}\n\n${text}\n${page.slice(end)}`);
+}
+
+function main(argv: string[]): void {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: { write: { type: 'boolean', default: false } },
+  });
+  const file = positionals[0] ?? join(import.meta.dirname, 'out', 'latest.jsonl');
+  const machine = file.replace(/\.jsonl$/, '.txt');
+  const text = pageOf(readRows(file), existsSync(machine) ? readFileSync(machine, 'utf8').trim() : '');
+  if (values.write) {
+    write(text);
+  } else {
+    process.stdout.write(text);
+  }
+}
+
+if (import.meta.main) {
+  main(process.argv.slice(2));
 }

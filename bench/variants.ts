@@ -17,6 +17,12 @@ export interface Variant {
   start(bed: Bed): Promise<void>;
   /** Ends the copying. If `start` fails, the whole bed is removed instead. */
   stop(bed: Bed): Promise<void>;
+  /** Copies may be lost: their share is a result, and not a failure. */
+  losesCopies?: true;
+  /** Super-packets arrive in segments, so there may be more copies than originals. */
+  segments?: true;
+  /** Processes that do the mirror's work, while it runs. */
+  processes?(): readonly number[];
   /** Counters of the mirror itself, if it has any. */
   totals?(bed: Bed): Promise<Totals>;
 }
@@ -50,24 +56,37 @@ export async function captureState(
   [node, source] = [SOURCE_NODE, SOURCE],
 ): Promise<DatapathState> {
   const ifindex = await bed.ifindex(node, bed.lab.vm(source).device);
-  const capture = (direction: HookCapture['direction'], hook: HookCapture['hook']): HookCapture => ({
-    id: `${delivery.id}/${direction}`,
-    policy: POLICY,
-    source,
-    direction,
-    ifindex,
-    hook,
-    threshold,
-    skipVlanId: 0,
-    sourceSlot: 1,
-    delivery: delivery.id,
+  return stateOf(delivery, [{ source, ifindex, id: delivery.id }], threshold);
+}
+
+/** A source: its name, its device on the node, and what its captures are called. */
+export interface CapturedSource {
+  source: string;
+  ifindex: number;
+  id: string;
+}
+
+/**
+ * Both directions of sources into one delivery.
+ * @param sources 1 to 1024
+ */
+export function stateOf(delivery: DeliveryEntry, sources: readonly CapturedSource[], threshold = ALL): DatapathState {
+  const captures = sources.flatMap(({ source, ifindex, id }, i) => {
+    const capture = (direction: HookCapture['direction'], hook: HookCapture['hook']): HookCapture => ({
+      id: `${id}/${direction}`,
+      policy: POLICY,
+      source,
+      direction,
+      ifindex,
+      hook,
+      threshold,
+      skipVlanId: 0,
+      sourceSlot: i + 1,
+      delivery: delivery.id,
+    });
+    return [capture('outbound', 'ingress'), capture('inbound', 'egress')];
   });
-  return {
-    captures: [capture('outbound', 'ingress'), capture('inbound', 'egress')],
-    deliveries: [delivery],
-    terminations: [],
-    mirrorDevice: 0,
-  };
+  return { captures, deliveries: [delivery], terminations: [], mirrorDevice: 0 };
 }
 
 export async function localDelivery(bed: Bed, node: string, vm: string): Promise<DeliveryEntry> {
@@ -157,9 +176,15 @@ export async function terminateAtDestination(bed: Bed): Promise<void> {
  * @param back the other way: what REMOTE_DESTINATION sends and receives, to SOURCE_NODE
  */
 export async function erspanState(bed: Bed, mtu: number, back = false): Promise<DatapathState> {
+  const delivery = await erspanDelivery(bed, mtu, back);
+  return captureState(bed, delivery, ALL, back ? [DESTINATION_NODE, REMOTE_DESTINATION] : [SOURCE_NODE, SOURCE]);
+}
+
+/** How copies of a node leave for the other one. @param back see `erspanState` */
+export async function erspanDelivery(bed: Bed, mtu: number, back = false): Promise<DeliveryEntry> {
   const [from, to] = back ? [DESTINATION_NODE, SOURCE_NODE] : [SOURCE_NODE, DESTINATION_NODE];
   const there = bed.lab.node(to);
-  const delivery: DeliveryEntry = {
+  return {
     id: `to-${there.name}`,
     policy: POLICY,
     kind: 'erspan',
@@ -171,7 +196,6 @@ export async function erspanState(bed: Bed, mtu: number, back = false): Promise<
     generation: 0,
     lanes: true,
   };
-  return captureState(bed, delivery, ALL, back ? [from, REMOTE_DESTINATION] : [from, SOURCE]);
 }
 
 /**
@@ -223,41 +247,74 @@ const cableOf = (node: string) => `u-${node}`;
  * drops all packets. So these numbers do not include the work of the other node, which is normally
  * another machine.
  */
-export const ERSPAN_SENDER: Variant = {
-  ...ERSPAN_1500,
-  name: 'erspan-1500-sender',
-  title: 'ERSPAN, sending node alone',
-  destination: { host: 'fabric', device: cableOf(SOURCE_NODE) },
-  async start(bed) {
-    await unplugged(bed, [SOURCE_NODE]).start();
-    await ERSPAN_1500.start(bed);
-  },
-  async stop(bed) {
-    await ERSPAN_1500.stop(bed);
-    await unplugged(bed, [SOURCE_NODE]).stop();
-  },
-};
+export function senderAlone(both: Variant): Variant {
+  return {
+    ...both,
+    name: `${both.name}-sender`,
+    title: `${both.title}, sending node alone`,
+    destination: { host: 'fabric', device: cableOf(SOURCE_NODE) },
+    async start(bed) {
+      await unplugged(bed, [SOURCE_NODE]).start();
+      await both.start(bed);
+    },
+    async stop(bed) {
+      await both.stop(bed);
+      await unplugged(bed, [SOURCE_NODE]).stop();
+    },
+  };
+}
+export const ERSPAN_SENDER = senderAlone(ERSPAN_1500);
+export const ERSPAN_1600_SENDER = senderAlone(ERSPAN_1600);
 
 /**
  * The kernel's own mirror with a filter that matches everything: act_mirred after u32 on clsact.
+ * @param out a device of SOURCE_NODE
  */
+async function startMirred(bed: Bed, out: string): Promise<void> {
+  const device = bed.lab.vm(SOURCE).device;
+  await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'add', 'dev', device, 'clsact']);
+  for (const hook of ['ingress', 'egress']) {
+    const filter = ['tc', 'filter', 'add', 'dev', device, hook, 'protocol', 'all', 'u32', 'match', 'u32', '0', '0'];
+    await bed.run(SOURCE_NODE, [...filter, 'action', 'mirred', 'egress', 'mirror', 'dev', out]);
+  }
+}
+
+async function stopMirred(bed: Bed): Promise<void> {
+  await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'del', 'dev', bed.lab.vm(SOURCE).device, 'clsact']);
+}
+
 export const MIRRED: Variant = {
   name: 'mirred',
   title: 'tc mirred (yardstick)',
   destination: nicOf(LOCAL_DESTINATION),
+  start: (bed) => startMirred(bed, bed.lab.vm(LOCAL_DESTINATION).device),
+  stop: stopMirred,
+};
+
+const ERSPAN_DEVICE_NAME = 'erspan0';
+
+/**
+ * The kernel's own mirror into the kernel's own ERSPAN: mirred to a device of type erspan. It takes
+ * no super-packets, so the kernel makes segments before it. The underlay has room for whole copies,
+ * which such a device otherwise truncates. Not every kernel has it (module ip_gre).
+ */
+export const ERSPAN_DEVICE: Variant = senderAlone({
+  name: 'erspan-device',
+  title: 'mirred to an erspan device',
+  segments: true,
   async start(bed) {
-    const device = bed.lab.vm(SOURCE).device;
-    const out = bed.lab.vm(LOCAL_DESTINATION).device;
-    await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'add', 'dev', device, 'clsact']);
-    for (const hook of ['ingress', 'egress']) {
-      const filter = ['tc', 'filter', 'add', 'dev', device, hook, 'protocol', 'all', 'u32', 'match', 'u32', '0', '0'];
-      await bed.run(SOURCE_NODE, [...filter, 'action', 'mirred', 'egress', 'mirror', 'dev', out]);
-    }
+    await bed.setUnderlayMtu(1600);
+    const [local, remote] = [SOURCE_NODE, DESTINATION_NODE].map((node) => bed.lab.node(node).underlayAddress);
+    const tunnel = ['type', 'erspan', 'seq', 'key', String(SESSION), 'local', local!, 'remote', remote!];
+    await bed.run(SOURCE_NODE, ['ip', 'link', 'add', ERSPAN_DEVICE_NAME, ...tunnel, 'erspan_ver', '1']);
+    await bed.run(SOURCE_NODE, ['ip', 'link', 'set', ERSPAN_DEVICE_NAME, 'mtu', '1500', 'up']);
+    await startMirred(bed, ERSPAN_DEVICE_NAME);
   },
   async stop(bed) {
-    await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'del', 'dev', bed.lab.vm(SOURCE).device, 'clsact']);
+    await stopMirred(bed);
+    await bed.run(SOURCE_NODE, ['ip', 'link', 'del', ERSPAN_DEVICE_NAME]);
   },
-};
+});
 
 /** Everything that is compared; the first is the baseline. */
 export const VARIANTS: readonly Variant[] = [NONE, LOCAL, ERSPAN_1500, ERSPAN_1600, ERSPAN_SENDER, MIRRED];

@@ -25,7 +25,6 @@ export function cpuRows(samples: Samples, part: string, { unit, sent, copied }: 
       `CPU s/${unit}`,
       valuesOf(samples, 'local', own),
       valuesOf(samples, 'mirred', own),
-      { at: 'most', ratio: 1 },
     ),
   );
   // What a variant takes above no mirror in the same round, for what it copied. A difference of two

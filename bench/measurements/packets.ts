@@ -6,13 +6,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Bed, PEER, SOURCE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU, softirqSeconds } from '../cpu.ts';
-import { endpointProgram, startEndpoint } from '../endpoint.ts';
+import { type Outgoing, sendFrames, startEndpoint } from '../endpoint.ts';
 import { datagram } from '../frames.ts';
 import { metricRows, valuesOf } from '../report.ts';
-import type { Measurement, Sample } from '../rounds.ts';
-import { comparedRow, row } from '../row.ts';
+import type { Measurement, Sample, Samples } from '../rounds.ts';
+import { comparedRow, type Row, row } from '../row.ts';
 
-const PORT = 9001;
+export const PORT = 9001;
 const configFile = (bed: Bed) => join(bed.folder, 'udp.trafgen');
 
 /** Writes the packet, and starts a socket in PEER that takes it, so that nothing is answered. */
@@ -57,20 +57,38 @@ export async function send(bed: Bed, count: number, rate?: number) {
   };
 }
 
-const rate = (sample: Sample) => sample.values.rate!;
+export const rate = (sample: Sample) => sample.values.rate!;
+
+/**
+ * Sends frames of SOURCE as fast as one CPU can.
+ * @returns `rate` (kpps that an undisturbed CPU reaches), `sent` and `delivered` (to PEER)
+ */
+export async function fullSpeed(bed: Bed, frames: readonly Outgoing[], seconds: number) {
+  const before = await bed.nic(PEER);
+  const { frames: sent, low } = await sendFrames(bed, { host: SOURCE, cpu: SENDER_CPU, frames, seconds });
+  const after = await bed.nic(PEER);
+  return { rate: 1e6 / low, sent, delivered: after.received.packets - before.received.packets };
+}
+
+/** What became of the packets that were sent: delivered, and copied by each way that copies. */
+export function fates(samples: Samples, part: string): Row[] {
+  return [...samples].flatMap(([variant, list]) => {
+    const share = (name: string, pick: (sample: Sample) => number) =>
+      row(
+        `${part}/${name}/${variant}`,
+        'of sent',
+        list.map((sample) => pick(sample) / sample.values.sent!),
+      );
+    const delivered = share('delivered', (sample) => sample.values.delivered!);
+    return variant === 'none' ? [delivered] : [delivered, share('copied', (sample) => sample.arrived.packets)];
+  });
+}
 
 export const PACKETS: Measurement = {
   name: 'packets',
   title: '64-byte UDP packets from one CPU',
   prepare: preparePackets,
-  async run(bed, seconds) {
-    const frame = datagram(bed.lab, [SOURCE, PEER], PORT).toString('hex');
-    const argv = ['taskset', '--cpu-list', SENDER_CPU, endpointProgram(bed), 'send', 'eth0', frame, String(seconds)];
-    const before = await bed.nic(PEER);
-    const { frames, low } = JSON.parse(await bed.run(SOURCE, argv)) as { frames: number; low: number };
-    const after = await bed.nic(PEER);
-    return { rate: 1e6 / low, sent: frames, delivered: after.received.packets - before.received.packets };
-  },
+  run: (bed, seconds) => fullSpeed(bed, [{ device: 'eth0', frame: datagram(bed.lab, [SOURCE, PEER], PORT) }], seconds),
   // Beyond what the CPU can do, queues overflow: originals and copies are lost alike, with a mirror
   // and without.
   leastArrived: 0.9,
@@ -90,15 +108,6 @@ export const PACKETS: Measurement = {
         ratio: 1,
       },
     ),
-    ...[...samples].flatMap(([variant, list]) => {
-      const share = (name: string, pick: (sample: Sample) => number) =>
-        row(
-          `packets/${name}/${variant}`,
-          'of sent',
-          list.map((s) => pick(s) / s.values.sent!),
-        );
-      const delivered = share('delivered', (s) => s.values.delivered!);
-      return variant === 'none' ? [delivered] : [delivered, share('copied', (s) => s.arrived.packets)];
-    }),
+    ...fates(samples, 'packets'),
   ],
 };

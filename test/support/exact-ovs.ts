@@ -10,6 +10,8 @@ import { deviceOf } from './exact-datapath.ts';
 
 /** An Open vSwitch that runs. */
 export interface Ovs {
+  /** Process ids of the database server and of the switch. */
+  readonly pids: readonly number[];
   vsctl(...args: string[]): Promise<string>;
   appctl(...args: string[]): Promise<string>;
   /** Runs `ovs-ofctl COMMAND BRIDGE ARGUMENT...`. */
@@ -79,7 +81,7 @@ export async function startOvs(lab: Lab, node: string): Promise<Ovs> {
     await until('Open vSwitch to know its route', async () => {
       return (await appctl('ovs/route/show')).includes('ovs-phy');
     });
-    return { vsctl, appctl, ofctl, stop };
+    return { pids: children.map(({ pid }) => pid!), vsctl, appctl, ofctl, stop };
   } catch (error) {
     await stop();
     throw error;
