@@ -291,7 +291,8 @@ export const MIRRED: Variant = {
   stop: stopMirred,
 };
 
-const ERSPAN_DEVICE_NAME = 'erspan0';
+/** The module makes devices of its own in each namespace: erspan0 is one of them. */
+const ERSPAN_DEVICE_NAME = 'span0';
 
 /**
  * The kernel's own mirror into the kernel's own ERSPAN: mirred to a device of type erspan. It takes

@@ -4,6 +4,8 @@
  * with KVM: what counts is whether all that reached the tap was delivered and copied.
  */
 import { Bed, PEER, SOURCE, SOURCE_NODE } from '../bed.ts';
+import { RECEIVER_CPU } from '../cpu.ts';
+import { startEndpoint } from '../endpoint.ts';
 import { type Sample, whileMirrored } from '../rounds.ts';
 import { comparedRow, type Row, row } from '../row.ts';
 import { ERSPAN_1500, LOCAL, MIRRED, NONE, type Variant } from '../variants.ts';
@@ -54,6 +56,8 @@ export async function measureGuest(
 ): Promise<Row[]> {
   const found = new Map<string, { fast: Sample; slow: Sample }[]>(WAYS.map(({ name }) => [name, []]));
   const work = async (bed: Bed) => {
+    // Without a socket there, the guest would get answers.
+    const finish = await startEndpoint(bed, PEER, RECEIVER_CPU, 'sink', 'udp', PORT);
     for (let round = 0; round < rounds; round++) {
       onRound(round + 1);
       for (const way of WAYS.map((_, i) => WAYS[(i + round) % WAYS.length]!)) {
@@ -61,6 +65,7 @@ export async function measureGuest(
         found.get(way.name)!.push({ fast, slow: await sample(bed, way, RUNS[1]) });
       }
     }
+    await finish();
   };
   await Bed.with(labName, signal, work, [SOURCE]);
   const rates = (name: string) => found.get(name)!.map(({ fast }) => fast.values.rate!);
