@@ -31,10 +31,10 @@ export async function packagedCommand(folder: string): Promise<string> {
   }
   mkdirSync(join(folder, 'bin'));
   const command = join(folder, 'bin/mirrorplane');
-  const cases = (['agent', 'controller'] as const).map(
-    (program) =>
-      `${program}) exec ${process.execPath} ${flagsOf(program)} ${join(folder, program, 'main.mjs')} "$@" ;;`,
-  );
+  const cases = (['agent', 'controller'] as const).map((program) => {
+    const main = `exec ${process.execPath} ${flagsOf(program)} ${join(folder, program, 'main.mjs')} "$@"`;
+    return `${program}) ${exportsOf(program)}; ${main} ;;`;
+  });
   const text = ['#!/bin/sh', 'part=$1; shift', 'case "$part" in', ...cases, '*) exit 2 ;;', 'esac', ''];
   writeFileSync(command, text.join('\n'), { mode: 0o755 });
   return command;
@@ -44,6 +44,12 @@ export async function packagedCommand(folder: string): Promise<string> {
 function flagsOf(program: Program): string {
   const starter = readFileSync(join(STARTERS, `mirrorplane-${program}`), 'utf8');
   return [...starter.matchAll(/(?<= )--(?:disable-warning|max-semi-space-size|v8-pool-size)=\S+/g)].join(' ');
+}
+
+/** What the starter sets for the C library. */
+function exportsOf(program: Program): string {
+  const starter = readFileSync(join(STARTERS, `mirrorplane-${program}`), 'utf8');
+  return /^export MALLOC_\S+$/m.exec(starter)?.[0] ?? ':';
 }
 
 async function libbpf(): Promise<string> {
