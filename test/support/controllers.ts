@@ -23,6 +23,15 @@ export interface LabController {
   /** Ends it, and does not start it again. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   start(): void;
+  /** Sends a signal, and waits for nothing. */
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves when its process has ended. */
+  ended(): Promise<void>;
+  /** Bytes of its log, and what was added behind so many. */
+  logSize(): number;
+  logSince(bytes: number): string;
+  /** Follows server-sent events until they end. @param heard gets the name of each */
+  follow(path: string, heard: (event: string) => void): { ended: Promise<void>; close(): void };
   /** One request, by a connection of its own. Status 0: there was no answer. */
   call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
 }
@@ -126,11 +135,21 @@ export class LabControllers {
     const argv = [lab.state.command, 'controller', '--data', data, '--listen', `127.0.0.1:${port}`];
     argv.push('--listen', `unix:${socketPath}`, '--agent-listen', agents, '--etcd', urls);
     const token = () => readFileSync(join(lab.runDir, 'controller', 'admin-token'), 'utf8').trim();
+    const logFile = join(lab.runDir, 'logs', `controller-${number}.log`);
     let child: ChildProcess | undefined;
     return {
       agents,
+      signal: (signal) => void child?.kill(signal),
+      ended: async () => {
+        if (child && child.exitCode === null && child.signalCode === null) {
+          await once(child, 'exit');
+        }
+      },
+      logSize: () => statSync(logFile).size,
+      logSince: (bytes) => readFileSync(logFile).subarray(bytes).toString(),
+      follow: (path, heard) => follow({ socketPath, method: 'GET', path, token: token() }, heard),
       start() {
-        const log = openSync(join(lab.runDir, 'logs', `controller-${number}.log`), 'a');
+        const log = openSync(logFile, 'a');
         child = lab.spawn('ctl', asUser('controller', argv), { stdio: ['ignore', log, log] });
       },
       kill: async (signal = 'SIGKILL') => {
@@ -156,6 +175,29 @@ interface Call {
   method: string;
   path: string;
   token: string;
+}
+
+function follow({ token, ...options }: Call, heard: (event: string) => void) {
+  const headers = { authorization: `Bearer ${token}`, accept: 'text/event-stream' };
+  let close: () => void = () => undefined;
+  const ended = new Promise<void>((resolve) => {
+    const asked = request({ ...options, headers, agent: false }, (response) => {
+      let rest = '';
+      response.on('data', (chunk: Buffer) => {
+        const lines = (rest + chunk).split('\n');
+        rest = lines.pop()!;
+        for (const name of lines.flatMap((line) => /^event: (.*)$/.exec(line)?.[1] ?? [])) {
+          heard(name);
+        }
+      });
+      response.on('error', () => undefined);
+      response.on('close', resolve);
+    });
+    asked.on('error', () => resolve());
+    asked.end();
+    close = () => void asked.destroy();
+  });
+  return { ended, close };
 }
 
 function call({ token, ...options }: Call, body?: unknown): Promise<{ status: number; body: unknown }> {

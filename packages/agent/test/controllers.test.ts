@@ -23,8 +23,8 @@ async function several(t: TestContext, count: number) {
     t.after(() => one.stop());
   }
   const data = temporaryFolder(t);
-  const start = async (controller: readonly string[]) => {
-    const timing = { backoffMin: 20, backoffMax: 100, ping: 50, pingSeveral: 50 };
+  const start = async (controller: readonly string[], ping = 50) => {
+    const timing = { backoffMin: 20, backoffMax: 100, ping, pingSeveral: 50 };
     const base = { node: 'node-1', token: controllers[0]!.token, data, datapath: new FakeDatapath(), log: testLog };
     const agent = await startAgent({ ...base, controller, timing });
     t.after(() => agent.close());
@@ -99,7 +99,7 @@ test(
   'a controller that accepts and says nothing keeps an agent for the time of a handshake at most, and a port that refuses for none',
   options,
   async (t) => {
-    const { controllers, start } = await several(t, 1);
+    const { controllers, data, start } = await several(t, 1);
     const [good] = controllers as [TestController];
     good.program = emptyProgram('node-1', 2);
     const closed = createServer().listen(0, '127.0.0.1');
@@ -107,11 +107,39 @@ test(
     const { port } = closed.address() as { port: number };
     await new Promise((resolve) => closed.close(resolve));
     const began = performance.now();
-    await start([`127.0.0.1:${port}`, `[::1]:${port}`, good.address]);
+    const agent = await start([`127.0.0.1:${port}`, `[::1]:${port}`, good.address]);
     await until('the program', () => good.last('status')?.appliedRevision === 2);
     assert.ok(performance.now() - began < 10_000);
+    const silent = createServer((socket) => void socket.on('error', () => undefined)).listen(0, '127.0.0.1');
+    t.after(() => silent.close());
+    await new Promise((resolve) => silent.once('listening', resolve));
+    // It has joined before: this is about the connection alone.
+    await agent.close();
+    good.program = emptyProgram('node-1', 3);
+    const silentAddress = `127.0.0.1:${(silent.address() as { port: number }).port}`;
+    writeFileSync(join(data, 'controllers.json'), JSON.stringify({ term: 0, controllers: [], last: silentAddress }));
+    const again = performance.now();
+    await start([good.address, silentAddress]);
+    await until('the next program', () => good.last('status')?.appliedRevision === 3);
+    const took = performance.now() - again;
+    assert.ok(took > 1500 && took < 8000, `the silent one has kept it for ${took} ms`);
   },
 );
+
+test('an agent that learns of another controller looks more often whether its own is there', options, async (t) => {
+  const { controllers, start } = await several(t, 2);
+  const [one, two] = controllers as [TestController, TestController];
+  await one.stop();
+  one.deaf = true;
+  await one.start();
+  const list = [one.address, two.address];
+  one.leader = { term: 5, controllers: list };
+  two.leader = { term: 9, controllers: list };
+  two.program = emptyProgram('node-1', 4);
+  // Alone, it would not miss the first one for minutes.
+  await start([one.address], 60_000);
+  await until('the program of the second', () => two.last('status')?.appliedRevision === 4);
+});
 
 test('a file of controllers that cannot be read is as none, and addresses that are none are left out', async (t) => {
   const file = join(temporaryFolder(t), 'controllers.json');

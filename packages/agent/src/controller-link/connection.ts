@@ -17,6 +17,12 @@ export interface Credentials {
 /** Milliseconds for TCP, TLS and the upgrade together. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/**
+ * The least of these milliseconds where there are other controllers: one that hangs is left soon.
+ * After each round through all of them it is longer, because the one that leads may be busy.
+ */
+export const LEAST_HANDSHAKE_MS = 2000;
+
 /** Milliseconds for TCP alone, where there are other controllers. The kernel of a host answers at once. */
 const CONNECT_TIMEOUT_MS = 500;
 
@@ -43,27 +49,42 @@ export function connectSoon(options: ConnectionOptions & { path?: string | undef
   return socket;
 }
 
-/** Pings from when the connection is open, and ends it if nothing comes any more. */
-export function keepAlive(socket: WebSocket, intervalMs: number): void {
+/**
+ * Pings from when the connection is open, and ends it if nothing comes any more.
+ * @param intervalMs asked before each ping
+ * @returns to call when `intervalMs` has changed: the next ping comes after the new one
+ */
+export function keepAlive(socket: WebSocket, intervalMs: () => number): () => void {
   let unanswered = 0;
   let timer: NodeJS.Timeout | undefined;
   const sign = () => {
     unanswered = 0;
   };
+  const ping = () => {
+    if (unanswered++ >= MAX_UNANSWERED) {
+      socket.terminate();
+      return;
+    }
+    socket.ping();
+    timer = setTimeout(ping, intervalMs());
+  };
   socket.on('open', () => {
     sign();
-    timer = setInterval(() => {
-      if (unanswered++ >= MAX_UNANSWERED) {
-        socket.terminate();
-      } else {
-        socket.ping();
-      }
-    }, intervalMs);
+    timer = setTimeout(ping, intervalMs());
   });
   for (const event of ['pong', 'ping', 'message'] as const) {
     socket.on(event, sign);
   }
-  socket.on('close', () => clearInterval(timer));
+  socket.on('close', () => {
+    clearTimeout(timer);
+    timer = undefined;
+  });
+  return () => {
+    if (timer !== undefined) {
+      clearTimeout(timer);
+      timer = setTimeout(ping, intervalMs());
+    }
+  };
 }
 
 /** Reads the first 500 characters of an answer, and calls `done` at its end. */

@@ -94,7 +94,7 @@ export class LooksClient extends EventEmitter<LooksClientEvents> {
     });
     this.#socket = socket;
     let failure = '';
-    keepAlive(socket, ping);
+    keepAlive(socket, () => ping);
     socket.on('open', () => {
       log.debug({ controller }, 'connection for looks is open');
       this.#failure = '';

@@ -26,7 +26,15 @@ import {
 } from '@mirrorplane/contract';
 import { type RawData, WebSocket } from 'ws';
 import { type Logger, reason } from '../log.ts';
-import { type Credentials, connectSoon, HANDSHAKE_TIMEOUT_MS, keepAlive, readText, tlsOf } from './connection.ts';
+import {
+  type Credentials,
+  connectSoon,
+  HANDSHAKE_TIMEOUT_MS,
+  keepAlive,
+  LEAST_HANDSHAKE_MS,
+  readText,
+  tlsOf,
+} from './connection.ts';
 import { KnownControllers } from './controllers.ts';
 import { textsOf } from './message-parts.ts';
 
@@ -106,6 +114,8 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   #redial: NodeJS.Timeout | undefined;
   /** By controller. */
   readonly #lastFailures = new Map<string, string>();
+  /** The interval of pings on the present connection has changed. */
+  #paceChanged: () => void = () => undefined;
   #closed = false;
 
   /**
@@ -166,6 +176,12 @@ export class SyncClient extends EventEmitter<SyncEvents> {
     this.removeAllListeners();
   }
 
+  /** It doubles with the wait, from round to round. */
+  get #handshakeMs(): number {
+    const rounds = this.#wait / this.#timing.backoffMin;
+    return Math.min(HANDSHAKE_TIMEOUT_MS, LEAST_HANDSHAKE_MS * rounds);
+  }
+
   #dial(): void {
     if (this.#closed) {
       return;
@@ -176,12 +192,14 @@ export class SyncClient extends EventEmitter<SyncEvents> {
       ...(areSeveral && { createConnection: (options: object) => connectSoon(options) }),
       maxPayload: MAX_PAYLOAD,
       perMessageDeflate: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: areSeveral ? this.#handshakeMs : HANDSHAKE_TIMEOUT_MS,
     });
     this.#socket = socket;
     let opened = false;
     let failure = '';
-    keepAlive(socket, areSeveral ? this.#timing.pingSeveral : this.#timing.ping);
+    this.#paceChanged = keepAlive(socket, () =>
+      this.#controllers.areSeveral ? this.#timing.pingSeveral : this.#timing.ping,
+    );
     socket.on('open', () => {
       opened = true;
       this.#lastFailures.clear();
@@ -299,9 +317,12 @@ export class SyncClient extends EventEmitter<SyncEvents> {
   }
 
   #learn(socket: WebSocket, message: LeaderMessage): void {
-    const { current: controller, term: known } = this.#controllers;
+    const { current: controller, term: known, areSeveral } = this.#controllers;
     if (this.#controllers.learn(message)) {
       this.#controllers.reached();
+      if (this.#controllers.areSeveral !== areSeveral) {
+        this.#paceChanged();
+      }
       return;
     }
     const { term } = message;

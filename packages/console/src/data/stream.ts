@@ -33,7 +33,11 @@ const HIDDEN_MS = 30_000;
  * for dead.
  */
 const SILENT_MS = 40_000;
-const RETRY_MS = [500, 1000, 2000, 5000, 10_000];
+/**
+ * Milliseconds before each try in turn to connect again. The first ones are short: a controller that
+ * follows keeps the request until another one leads.
+ */
+const RETRY_MS = [200, 500, 1000, 2000, 5000, 10_000];
 /**
  * Milliseconds between two questions where there is no stream: something on the way may hold it
  * back.

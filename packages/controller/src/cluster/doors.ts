@@ -30,8 +30,8 @@ const WAIT_MS = { api: 2000, agents: 8000 } as const;
 const PAUSE_MS = 50;
 
 export interface DoorsOptions {
-  /** Opens a tunnel to the leader. Rejects where there is none. */
-  tunnel: (client: TunnelledClient) => Promise<TLSSocket>;
+  /** Opens a tunnel to the leader. Rejects where there is none, and when the signal comes before it is open. */
+  tunnel: (client: TunnelledClient, signal: AbortSignal) => Promise<TLSSocket>;
   trustedProxies: readonly string[];
   proxyHeader: ProxyHeader;
   log: Logger;
@@ -44,6 +44,8 @@ export class Doors {
   readonly #clients = new Set<Socket>();
   readonly #joined = new Set<Socket>();
   readonly #opening: (() => void)[] = [];
+  /** Ends the opening of tunnels to the present leader. */
+  #cutting = new AbortController();
   #isOpening = 0;
   #closed = false;
 
@@ -82,8 +84,13 @@ export class Doors {
     return { ...address, port: portOf(server) ?? address.port };
   }
 
-  /** Ends all connections that were handed on: their leader does not lead any more. */
+  /**
+   * Ends all connections that were handed on, and does not wait for those that are being opened:
+   * their leader does not lead any more.
+   */
   cut(): void {
+    this.#cutting.abort();
+    this.#cutting = new AbortController();
     for (const socket of this.#joined) {
       socket.destroy();
     }
@@ -92,6 +99,7 @@ export class Doors {
   /** Ends all connections, and frees the ports. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#cutting.abort();
     for (const socket of this.#clients) {
       socket.destroy();
     }
@@ -142,7 +150,7 @@ export class Doors {
     const end = performance.now() + WAIT_MS[to];
     while (!this.#closed && !socket.destroyed) {
       try {
-        const tunnel = await this.#inTurn(() => this.#options.tunnel(client));
+        const tunnel = await this.#inTurn(() => this.#options.tunnel(client, this.#cutting.signal));
         if (socket.destroyed || this.#closed) {
           tunnel.destroy();
           return;

@@ -13,6 +13,7 @@ import { FollowedAuthority } from './credentials.ts';
 import { Doors } from './doors.ts';
 import { LeaderLink } from './link.ts';
 import { openTunnel } from './tunnel.ts';
+import type { TunnelledClient } from './tunnelled.ts';
 
 export interface FollowerOptions {
   data: string;
@@ -38,7 +39,7 @@ export interface FollowerOptions {
  * patience that each more of them adds: where nobody can lead for long, the place does not go from
  * one to the next.
  */
-const CHANGES = { withinMs: 20_000, usual: 2, patienceMs: 2000 } as const;
+const CHANGES = { withinMs: 20_000, usual: 3, patienceMs: 2000 } as const;
 /** Milliseconds between two looks for the authority, which the first leader makes. */
 const AUTHORITY_MS = 500;
 
@@ -62,7 +63,7 @@ export class Follower {
     this.#options = options;
     const { log, trustedProxies, proxyHeader } = options;
     this.#authority = new FollowedAuthority(options.data, options.clock);
-    this.#doors = new Doors({ log, trustedProxies, proxyHeader, tunnel: (client) => this.#tunnel(client) });
+    this.#doors = new Doors({ log, trustedProxies, proxyHeader, tunnel: (...client) => this.#tunnel(...client) });
   }
 
   /**
@@ -165,7 +166,7 @@ export class Follower {
     }
   }
 
-  async #tunnel(client: Parameters<typeof openTunnel>[2]) {
+  async #tunnel(client: TunnelledClient, signal: AbortSignal) {
     const leader = this.#leader;
     if (leader?.agents === undefined || leader.agents === this.#options.self().agents) {
       throw new Error('no controller leads');
@@ -174,7 +175,7 @@ export class Follower {
     if (tls === undefined) {
       throw new Error('there is no authority in the data directory');
     }
-    return openTunnel(leader.agents, tls, client);
+    return openTunnel(leader.agents, tls, client, signal);
   }
 
   /** The certificate of the API. Undefined: no address has TLS, or there is no authority yet. */

@@ -12,9 +12,15 @@ const TUNNEL_MS = 5000;
 /**
  * Opens a tunnel.
  * @param leader HOST:PORT of its port for agents
- * @throws Error if the leader does not answer, or refuses
+ * @param signal ends an attempt: another one leads by now
+ * @throws Error if the leader does not answer, or refuses, or the signal comes first
  */
-export function openTunnel(leader: string, tls: ConnectionOptions, client: TunnelledClient): Promise<TLSSocket> {
+export function openTunnel(
+  leader: string,
+  tls: ConnectionOptions,
+  client: TunnelledClient,
+  signal?: AbortSignal,
+): Promise<TLSSocket> {
   const { host, port } = parseTcp(leader);
   return new Promise((resolve, reject) => {
     const call = request({
@@ -29,9 +35,15 @@ export function openTunnel(leader: string, tls: ConnectionOptions, client: Tunne
         [CLIENT_HEADER]: JSON.stringify(client),
       },
     });
+    const end = () => call.destroy(new Error(`${leader} does not lead any more`));
     const timer = setTimeout(() => call.destroy(new Error(`${leader} does not answer`)), TUNNEL_MS);
-    call.once('upgrade', (_response, socket, head) => {
+    const settled = () => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+    };
+    signal?.addEventListener('abort', end);
+    call.once('upgrade', (_response, socket, head) => {
+      settled();
       if (head.length > 0) {
         socket.unshift(head);
       }
@@ -42,7 +54,7 @@ export function openTunnel(leader: string, tls: ConnectionOptions, client: Tunne
       call.destroy(new Error(`${leader} refused with HTTP ${response.statusCode}`));
     });
     call.once('error', (error) => {
-      clearTimeout(timer);
+      settled();
       reject(error);
     });
     call.end();
