@@ -19,7 +19,8 @@ const MAX_BYTES = 64 * 1024;
 
 export class Runs {
   readonly #earlier: ReadonlySet<string>;
-  readonly #fd: number;
+  /** Undefined: it was closed. Its number may be that of another file by then. */
+  #fd: number | undefined;
 
   private constructor(fd: number, earlier: ReadonlySet<string>) {
     this.#fd = fd;
@@ -58,9 +59,13 @@ export class Runs {
     return id !== undefined && this.#earlier.has(id);
   }
 
-  /** Lets another run begin. */
+  /** Lets another run begin. Idempotent. */
   close(): void {
-    closeSync(this.#fd);
+    const fd = this.#fd;
+    this.#fd = undefined;
+    if (fd !== undefined) {
+      closeSync(fd);
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { Runs } from '../../src/cluster/runs.ts';
@@ -76,4 +76,15 @@ test('the last runs are known, and no file grows without end', async (t) => {
   assert.ok(last.areOver('run-199') && last.areOver('run-150'));
   assert.ok(!last.areOver('run-1'));
   assert.equal(readFileSync(path.join(data, 'runs'), 'utf8').trim().split('\n').length, 64);
+});
+
+test('a run that is closed twice closes no file of others', async (t) => {
+  const data = temporaryFolder(t);
+  const run = await Runs.begin(data, 'one');
+  run.close();
+  // It gets the lowest number that is free: that of the lock.
+  const other = openSync(path.join(data, 'runs'), 'r');
+  run.close();
+  assert.ok(fstatSync(other).isFile());
+  closeSync(other);
 });
