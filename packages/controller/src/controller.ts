@@ -389,16 +389,15 @@ async function open(options: ControllerOptions, closers: Closers) {
   // The app for clients of other controllers does not listen itself.
   const tunnelled = leadership && buildApp(services);
   closers.add(() => tunnelled?.close());
-  await leadership?.beforeListening();
-  agents = await AgentServer.open(services, agentListen).catch((error: unknown) => {
-    throw listenError(error, agentListen);
-  });
+  // What takes time is done before clients have to wait for it.
+  await Promise.all([...apps.map(({ app }) => app), tunnelled].map((app) => app?.ready()));
+  agents = await AgentServer.open(services, agentListen, leadership?.beforeListening);
   closers.add(() => agents?.close());
   // The observer closes before the agents' port, because the disconnection of agents at the end is
   // no event.
   closers.add(() => observer.close());
   if (leadership && tunnelled) {
-    await serveTunnelled(tunnelled, leadership);
+    serveTunnelled(tunnelled, leadership);
   }
   const addresses: string[] = [];
   for (const { app, address } of apps) {
@@ -409,6 +408,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   }
   closers.add(() => {
     open = false;
+    leadership?.followers.leave();
     tests.close();
   });
   log.info({ addresses, agentPort: agents.port, data, fingerprint: authority.ofApi.fingerprint }, 'controller started');
@@ -428,9 +428,8 @@ function leads({ term, controllers: { self } }: Leadership): EventDraft {
   return { kind: 'leaderChanged', object: controller, message, cause: controller };
 }
 
-/** Lets other controllers hand clients of the API on to this one. */
-async function serveTunnelled(app: FastifyInstance, { tunnels }: Leadership): Promise<void> {
-  await app.ready();
+/** Lets other controllers hand clients of the API on to this one. @param app is ready */
+function serveTunnelled(app: FastifyInstance, { tunnels }: Leadership): void {
   // A server that does not listen looks after no time limits of requests, unless it believes that it
   // does.
   app.server.emit('listening');

@@ -22,6 +22,7 @@ export class Followers {
   readonly #timer: NodeJS.Timeout;
   readonly #began = performance.now();
   #lastBeat = performance.now();
+  #isLeaving = false;
   #busy = { ms: 0, at: Number.NEGATIVE_INFINITY };
 
   constructor(options: FollowersOptions) {
@@ -49,6 +50,12 @@ export class Followers {
     return new Set(this.#links.values());
   }
 
+  /** Tells all that this one closes its ports, and gives its place up as soon as it has written all. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#beat();
+  }
+
   close(): void {
     clearInterval(this.#timer);
     for (const link of this.#links.keys()) {
@@ -72,7 +79,8 @@ export class Followers {
   #text(): string {
     const { term, isSure } = this.#options;
     const leadsMs = Math.round(performance.now() - this.#began);
-    const beat: Beat = { type: 'beat', term, isSure: isSure(), busyMs: this.#busy.ms, leadsMs };
+    const isLeaving = this.#isLeaving;
+    const beat: Beat = { type: 'beat', term, isSure: isSure(), busyMs: this.#busy.ms, leadsMs, isLeaving };
     return JSON.stringify(beat);
   }
 }

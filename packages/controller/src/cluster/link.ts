@@ -24,6 +24,8 @@ export const Beat = z.object({
   busyMs: z.number(),
   /** For how long it leads, milliseconds. Absent: an older version does not say it. */
   leadsMs: z.number().optional(),
+  /** It closes its ports, and gives its place up as soon as it has written all. Absent: false. */
+  isLeaving: z.boolean().optional(),
 });
 export type Beat = z.infer<typeof Beat>;
 
@@ -48,6 +50,8 @@ const SILENCE_MS = { early: 2000, refused: 1000, unreached: 6000 } as const;
 const REFUSALS = 2;
 /** Looks after which an answer of etcd is too old. */
 const FRESH_LOOKS = 8;
+/** Looks for which a leader that leaves may take to write what it has, with its ports closed. */
+const LEAVING_LOOKS = 30;
 /** Looks in turn in which etcd has to answer this one before it blames a leader that does not reach it. */
 const WELL_LOOKS = 6;
 /** Looks in which a leader that is well has said that it is sure. */
@@ -103,6 +107,8 @@ export class LeaderLink {
   /** What etcd has said of the lease of the leader, and at which look it was asked. */
   #silence = { ms: 0, look: Number.NEGATIVE_INFINITY };
   #isAskingLease = false;
+  /** Until which look the leader writes what it has, and its closed ports say nothing. */
+  #leavesUntil = 0;
   /** Attempts in turn that the port has refused. */
   #refusals = 0;
   #busyMs = 0;
@@ -178,7 +184,7 @@ export class LeaderLink {
     // there bounds its strangers so.
     this.#refusals = /ECONNREFUSED/.test(failure) ? this.#refusals + 1 : 0;
     this.#failures += Number(/does not answer|EHOSTUNREACH/.test(failure));
-    const isGone = this.#isReached && (/ECONNREFUSED/.test(failure) || this.#failures > 1);
+    const isGone = this.#isReached && !this.#isLeaving && (/ECONNREFUSED/.test(failure) || this.#failures > 1);
     if (isGone) {
       const beats = this.#beats;
       this.#options.broken(`its port does not answer: ${failure}`, () => this.#beats === beats);
@@ -204,6 +210,9 @@ export class LeaderLink {
     this.#silentLooks = 0;
     this.#busyMs = beat.busyMs;
     this.#leadsMs = beat.leadsMs ?? FIRST_MS;
+    if (beat.isLeaving === true && this.#leavesUntil === 0) {
+      this.#leavesUntil = this.#looks + LEAVING_LOOKS;
+    }
     if (beat.isSure) {
       this.#unsureLooks = 0;
       this.#wellLooks = 0;
@@ -233,9 +242,13 @@ export class LeaderLink {
     return this.#leadsMs + this.#silentLooks * LOOK_MS < FIRST_MS;
   }
 
+  get #isLeaving(): boolean {
+    return this.#looks < this.#leavesUntil;
+  }
+
   /** Why the leader counts as dead. Undefined: it does not. */
   #why(): string | undefined {
-    return this.#closed ? undefined : this.#isReached ? this.#whyReached() : this.#whyUnreached();
+    return this.#closed || this.#isLeaving ? undefined : this.#isReached ? this.#whyReached() : this.#whyUnreached();
   }
 
   /** By what it says, or does not say. */

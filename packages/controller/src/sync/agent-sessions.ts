@@ -171,6 +171,11 @@ export class AgentSessions {
     }
   }
 
+  /** Whether an agent is connected. */
+  get areOpen(): boolean {
+    return this.#pending.size > 0 || this.#sessions.size > 0;
+  }
+
   #all(): Session[] {
     return [...this.#pending, ...this.#sessions.values()];
   }

@@ -6,6 +6,7 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import {
   type ControllerMessage,
@@ -19,6 +20,7 @@ import { ACCEPT_QUEUE, Strangers } from '../auth/strangers.ts';
 import { controllerFault } from '../cluster/identity.ts';
 import { LINK_PATH } from '../cluster/link.ts';
 import { CLIENT_HEADER, readClient, TUNNEL_PATH } from '../cluster/tunnelled.ts';
+import { listenError } from '../listen.ts';
 import type { Services } from '../services.ts';
 import { addressOf } from './address.ts';
 import { AgentRequests } from './agent-requests.ts';
@@ -40,6 +42,8 @@ const FRAMING = 256;
 const MAX_CONNECTIONS_OF_NODE = 4;
 /** Milliseconds that agents have to end their connections. */
 const CLOSE_TIMEOUT_MS = 200;
+/** Milliseconds between two looks whether they have. */
+const CLOSE_PAUSE_MS = 5;
 
 export interface AgentAddress {
   host: string;
@@ -83,8 +87,16 @@ export class AgentServer {
     );
   }
 
-  /** Listens. @throws Error if the port is taken */
-  static async open(services: Services, address: AgentAddress): Promise<AgentServer> {
+  /**
+   * Listens.
+   * @param beforeListening is waited for when all else is prepared
+   * @throws Error if the port is taken, and what `beforeListening` throws
+   */
+  static async open(
+    services: Services,
+    address: AgentAddress,
+    beforeListening: () => Promise<void> = async () => undefined,
+  ): Promise<AgentServer> {
     const { host } = address;
     const hosts = host === '0.0.0.0' || host === '::' ? [] : [host];
     const port = await PortCertificates.make(services, hosts);
@@ -110,10 +122,11 @@ export class AgentServer {
     server.on('request', (request, response) => void agents.#requests.answer(request, response));
     server.on('upgrade', (request, socket, head) => agents.#upgrade(request, socket, head));
     server.on('tlsClientError', (error) => services.log.debug({ err: error }, 'tls handshake failed'));
+    await beforeListening();
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
+      server.once('error', (error) => reject(listenError(error, address)));
       server.listen({ port: address.port, host, backlog: ACCEPT_QUEUE }, () => {
-        server.off('error', reject);
+        server.removeAllListeners('error');
         resolve();
       });
     });
@@ -152,16 +165,16 @@ export class AgentServer {
     this.#strangers.close();
     this.#sessions.close();
     this.#looks.close();
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      // Agents get a moment to close. All other connections, perhaps during a handshake, end at
-      // once.
-      setTimeout(() => {
-        for (const connection of this.#connections) {
-          connection.destroy();
-        }
-      }, CLOSE_TIMEOUT_MS).unref();
-    });
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // Agents get a moment to close. Then all other connections end too, perhaps during a handshake.
+    const end = performance.now() + CLOSE_TIMEOUT_MS;
+    while (this.#sessions.areOpen && performance.now() < end) {
+      await sleep(CLOSE_PAUSE_MS);
+    }
+    for (const connection of this.#connections) {
+      connection.destroy();
+    }
+    await closed;
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

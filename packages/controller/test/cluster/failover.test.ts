@@ -163,6 +163,8 @@ test('a leader that stops in order gives its place to another one at once', asyn
   const took = performance.now() - began;
   await stopped;
   const wrote = await writes(cluster, one, 'after');
+  const logs = cluster.controllers.map(({ log }) => readFileSync(log, 'utf8')).join('\n');
+  assert.doesNotMatch(logs, /its place was taken away|"level":"fatal"/, 'it had written all when it left');
   t.diagnostic(
     `another one has the place after ${Math.round(took)} ms, and a change succeeds ${Math.round(wrote)} ms later`,
   );

@@ -34,10 +34,12 @@ async function linked(t: TestContext, first: Partial<Beat> = {}) {
   const links = new Set<WebSocket>();
   const webSockets = new WebSocketServer({ server });
   webSockets.on('connection', (link) => links.add(link));
+  let beats = 0;
   const beat = () => {
-    const { isSure, busyMs, leadsMs } = say;
+    beats++;
+    const { isSure, busyMs, leadsMs, isLeaving } = say;
     for (const link of say.beats ? links : []) {
-      link.send(JSON.stringify({ type: 'beat', term: TERM, isSure, busyMs, leadsMs }));
+      link.send(JSON.stringify({ type: 'beat', term: TERM, isSure, busyMs, leadsMs, isLeaving }));
     }
   };
   const timer = setInterval(beat, BEAT_MS);
@@ -69,7 +71,7 @@ async function linked(t: TestContext, first: Partial<Beat> = {}) {
     stop();
   });
   await until('the leader is reached', () => link.isReached, LIMIT);
-  return { say, broken, cut, stop, resets: () => resets };
+  return { say, broken, cut, stop, resets: () => resets, heard: () => beats };
 }
 
 const passes = (ms: number) => {
@@ -112,6 +114,18 @@ test('in the first seconds of its term, a leader is judged by a port that refuse
   await until('the port refuses', () => broken.length > before, LIMIT);
   assert.match(broken.at(-1)!.why, /ECONNREFUSED/);
   assert.equal(broken.at(-1)!.isDead(), true);
+});
+
+test('a leader that leaves may close its ports for some seconds, and is dead if it is still there then', async (t) => {
+  const { say, broken, stop, heard } = await linked(t, { isLeaving: false });
+  say.isLeaving = true;
+  const before = heard();
+  await until('it has said so', () => heard() > before + 1, LIMIT);
+  const began = performance.now();
+  stop();
+  await until('it is judged dead', () => broken.length > 0, LIMIT);
+  assert.match(broken[0]!.why, /ECONNREFUSED|no sign of life/);
+  assert.ok(performance.now() - began > 1500, 'not because its port refuses');
 });
 
 /** A follower that has not reached its leader. */
