@@ -21,6 +21,8 @@ export interface ClientOptions {
   trust?: Trust | undefined;
   /** Milliseconds that a request may take. Default 30000. */
   timeout?: number;
+  /** Milliseconds that the other end may take to accept the connection. Default: those of the request. */
+  connectMs?: number;
 }
 
 /** What a request may carry besides its path. */
@@ -88,6 +90,11 @@ export class Client {
   constructor(options: ClientOptions) {
     this.#options = options;
     this.#target = parseTarget(options.url);
+  }
+
+  /** URL of the controller. */
+  get url(): string {
+    return this.#options.url;
   }
 
   /** Sends one request. @throws ProblemError, or CliError where the controller cannot be reached or understood. */
@@ -275,8 +282,25 @@ export class Client {
     }
     const { protocol, pathname } = target.base;
     const url = new URL(`${pathname.replace(/\/$/, '')}${where}`, target.base);
-    return httpModule(protocol === 'https:' ? 'node:https' : 'node:http').request(url, common);
+    return connectedIn(
+      this.#options.connectMs,
+      httpModule(protocol === 'https:' ? 'node:https' : 'node:http').request(url, common),
+    );
   }
+}
+
+/** Ends a request whose connection is not accepted in time. */
+function connectedIn(ms: number | undefined, request: http.ClientRequest): http.ClientRequest {
+  if (ms === undefined) {
+    return request;
+  }
+  return request.once('socket', (socket) => {
+    const error = Object.assign(new Error('the host does not answer'), { code: 'CONNECT_TIMEOUT' });
+    const timer = setTimeout(() => request.destroy(error), ms);
+    for (const event of ['connect', 'close'] as const) {
+      socket.once(event, () => clearTimeout(timer));
+    }
+  });
 }
 
 /** Sends a request with this body, and reads the whole answer. @throws Error of the connection */

@@ -1,11 +1,12 @@
 /** The context of every command: client, output format, and where to print. */
 import path from 'node:path';
 import { type Command, Option } from 'commander';
-import { Client, type TokenSource } from './client.ts';
+import type { Client, TokenSource } from './client.ts';
 import { CliError } from './exit.ts';
 import { type Login, readLogins } from './logins.ts';
 import { FORMATS, type Format } from './output/format.ts';
 import { harmless } from './output/terminal.ts';
+import { clientOf, urlsOf } from './several.ts';
 import type { Trust } from './trust.ts';
 
 export const DEFAULT_URL = 'http://127.0.0.1:7070';
@@ -13,7 +14,10 @@ export const DEFAULT_TOKEN_FILE = '/var/lib/mirrorplane/admin-token';
 
 export interface Context {
   client: Client;
+  /** The first one of `urls`. */
   url: string;
+  /** Of the controllers that are asked in turn. */
+  urls: string[];
   trust: Trust;
   /** What `mirrorplane login` has kept for this controller. */
   login: Login | undefined;
@@ -44,7 +48,7 @@ export function addGlobalOptions(program: Command): Command {
     .addOption(
       new Option(
         '--url <url>',
-        `controller: https://HOST:PORT, http://HOST:PORT or unix:/PATH (env: MIRRORPLANE_URL, default: that of the last "mirrorplane login", or ${DEFAULT_URL})`,
+        `controller: https://HOST:PORT, http://HOST:PORT or unix:/PATH; several of one cluster with commas between them, which are asked in turn (env: MIRRORPLANE_URL, default: that of the last "mirrorplane login", or ${DEFAULT_URL})`,
       ),
     )
     .addOption(
@@ -91,10 +95,38 @@ export function addGlobalOptions(program: Command): Command {
 export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env, timeout?: number): Context {
   const options = command.optsWithGlobals<GlobalOptions>();
   const { current, logins } = readLogins(env);
-  const url = options.url ?? (env.MIRRORPLANE_URL || current || DEFAULT_URL);
-  const login = logins[url];
+  const urls = urlsOf(options.url ?? (env.MIRRORPLANE_URL || current || DEFAULT_URL));
+  const url = urls[0]!;
   const terminal = process.stdout.isTTY === true;
   const note = (text: string) => void process.stderr.write(harmless(text));
+  const clients = urls.map((one) => ({
+    ...clientOptions(one, { options, env, login: logins[one], note }),
+    ...(timeout !== undefined && { timeout }),
+  }));
+  return {
+    client: clientOf(clients),
+    url,
+    urls,
+    trust: clients[0]!.trust,
+    login: logins[url],
+    format: options.output,
+    wide: options.output === 'wide',
+    color: options.color && terminal && !env.NO_COLOR && env.TERM !== 'dumb',
+    terminal,
+    print: (text) => void process.stdout.write(harmless(text)),
+    note,
+  };
+}
+
+interface ClientParts {
+  options: GlobalOptions;
+  env: NodeJS.ProcessEnv;
+  login: Login | undefined;
+  note: (text: string) => void;
+}
+
+/** What a controller is known by, and which token it gets. @throws CliError (usage) */
+function clientOptions(url: string, { options, env, login, note }: ClientParts) {
   const trust = trustOf(options, env, login);
   if (isPlain(url)) {
     requireInsecure(url, trust, options.insecureHttp || env.MIRRORPLANE_INSECURE_HTTP === 'yes');
@@ -106,23 +138,7 @@ export function contextOf(command: Command, env: NodeJS.ProcessEnv = process.env
       `warning: the token of the environment is for ${env.MIRRORPLANE_URL}: ${url} does not get it. --token-file names another\n`,
     );
   }
-  return {
-    client: new Client({
-      url,
-      token: tokenSource(url, options.tokenFile, own, login),
-      trust,
-      ...(timeout !== undefined && { timeout }),
-    }),
-    url,
-    trust,
-    login,
-    format: options.output,
-    wide: options.output === 'wide',
-    color: options.color && terminal && !env.NO_COLOR && env.TERM !== 'dumb',
-    terminal,
-    print: (text) => void process.stdout.write(harmless(text)),
-    note,
-  };
+  return { url, token: tokenSource(url, options.tokenFile, own, login), trust };
 }
 
 /**
@@ -147,7 +163,7 @@ function requireInsecure(url: string, trust: Trust, isAllowed: boolean): void {
  */
 export function envFor(url: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const hasToken = Boolean(env.MIRRORPLANE_TOKEN || env.MIRRORPLANE_TOKEN_FILE);
-  const isOther = Boolean(env.MIRRORPLANE_URL) && env.MIRRORPLANE_URL !== url;
+  const isOther = Boolean(env.MIRRORPLANE_URL) && !urlsOf(env.MIRRORPLANE_URL!).includes(url);
   return hasToken && isOther ? { ...env, MIRRORPLANE_TOKEN: undefined, MIRRORPLANE_TOKEN_FILE: undefined } : env;
 }
 

@@ -19,10 +19,10 @@ export function addConsoleCommand(program: Command): void {
     .addHelpText('after', '\nThe address works once, within five minutes. Who has it, has the rights of your token.\n')
     .action(async ({ at }: { at?: string }, command: Command) => {
       const context = contextOf(command);
-      const base = baseOf(at ?? context.url);
+      baseOf(at ?? context.url);
       const { body } = await context.client.request<Ticket>('POST', '/session/tickets');
       // Behind the "#", so that no browser sends it to a server, and no proxy logs it.
-      const url = new URL(`/#ticket=${body.ticket}`, base).href;
+      const url = new URL(`/#ticket=${body.ticket}`, baseOf(at ?? context.client.url)).href;
       show(context, { url, expiresAt: body.expiresAt }, () => `${url}\n`);
     });
 }

@@ -3,11 +3,12 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiTokenInfo } from '@mirrorplane/contract';
 import type { Command } from 'commander';
-import { Client } from '../client.ts';
+import type { Client } from '../client.ts';
 import { type Context, contextOf } from '../context.ts';
 import { CliError } from '../exit.ts';
 import { readLogins, writeLogins } from '../logins.ts';
 import { show } from '../output/render.ts';
+import { clientOf } from '../several.ts';
 
 interface Started {
   deviceCode: string;
@@ -37,7 +38,7 @@ export function addLoginCommands(program: Command): void {
   program
     .command('login')
     .description('sign in: prints a code that you confirm in the console, and keeps a token for seven days')
-    .argument('[url]', 'controller (default: that of --url)')
+    .argument('[url]', 'controller, or several as for --url (default: that of --url)')
     .addHelpText(
       'after',
       '\nThe token is kept in $XDG_CONFIG_HOME/mirrorplane/logins.json, which nobody else can read. A fingerprint or ' +
@@ -47,42 +48,49 @@ export function addLoginCommands(program: Command): void {
     .action(async (url: string | undefined, _options: object, command: Command) => {
       const context = contextAt(url, command);
       // Who signs in has no token there yet. One for another controller is not shown to this one.
-      const client = new Client({ url: context.url, trust: context.trust, token: { kind: 'none' } });
+      const { urls, trust } = context;
+      const client = clientOf(urls.map((one) => ({ url: one, trust, token: { kind: 'none' } as const })));
       const { body: started } = await client.request<Started>('POST', '/device-logins', {
         body: { host: hostname() },
       });
       context.note(
-        `Open ${pageOf(context.url, started.path)}, sign in, and type the code\n\n    ${started.userCode}\n\n`,
+        `Open ${pageOf(client.url, started.path)}, sign in, and type the code\n\n    ${started.userCode}\n\n`,
       );
       const { token, info } = await confirmed(client, started);
-      const { fingerprint, caFile } = context.trust;
+      const { fingerprint, caFile } = trust;
       const { logins } = readLogins(process.env);
       const { name, user, expiresAt } = info;
-      logins[context.url] = { token, name, user, expiresAt: expiresAt!, fingerprint, caFile };
-      writeLogins(process.env, { current: context.url, logins });
-      show(context, { url: context.url, ...info }, () => `signed in to ${context.url} as ${user} until ${expiresAt}\n`);
+      for (const one of urls) {
+        logins[one] = { token, name, user, expiresAt: expiresAt!, fingerprint, caFile };
+      }
+      const where = urls.join();
+      writeLogins(process.env, { current: where, logins });
+      show(context, { url: where, ...info }, () => `signed in to ${where} as ${user} until ${expiresAt}\n`);
     });
 
   program
     .command('logout')
     .description('sign out: revokes the token of "mirrorplane login", and forgets it')
-    .argument('[url]', 'controller (default: that of --url)')
+    .argument('[url]', 'controller, or several as for --url (default: that of --url)')
     .action(async (url: string | undefined, _options: object, command: Command) => {
       const context = contextAt(url, command);
-      const { login } = context;
+      const { login, urls } = context;
+      const where = urls.join();
       if (!login) {
-        throw new CliError('notFound', `there is no login at ${context.url}`);
+        throw new CliError('notFound', `there is no login at ${where}`);
       }
       const { current, logins } = readLogins(process.env);
-      delete logins[context.url];
-      writeLogins(process.env, { current: current === context.url ? undefined : current, logins });
+      for (const one of urls) {
+        delete logins[one];
+      }
+      writeLogins(process.env, { current: current === where ? undefined : current, logins });
       await context.client.request('DELETE', `/tokens/${encodeURIComponent(login.name)}`).catch((error: unknown) => {
         // It is over already.
         if (!(error instanceof CliError) || error.exit !== 'denied') {
           throw error;
         }
       });
-      context.print(`signed out of ${context.url}\n`);
+      context.print(`signed out of ${where}\n`);
     });
 }
 
