@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { seeded } from '../chaos/random.ts';
-import { AgentConnection, type Credentials, enrol, postToAgents } from './agent.ts';
+import { AgentConnection, enrol, postToAgents } from './agent.ts';
 import { fuzzAgents } from './hostile.ts';
 import { messageOf } from './messages.ts';
 import { readApi } from './openapi.ts';
@@ -20,13 +20,12 @@ const MESSAGES = 1500;
 
 let target: Target;
 let honest: AgentConnection;
-let credentials: Credentials;
+const join = () => enrol(target, 'node-2');
 before(async () => {
   target = await Target.start();
   honest = await AgentConnection.open(target.agentPort, '/sync', await enrol(target, 'node-1'));
   const hello = { type: 'hello', protocol: 1, node: 'node-1', agentVersion: '0.1.0', kernel: '6.12.0' };
   honest.send(JSON.stringify(hello));
-  credentials = await enrol(target, 'node-2');
 });
 after(async () => {
   honest?.end();
@@ -37,7 +36,7 @@ test('a hostile agent is cut off with a reason, and nobody else notices', async 
   const api = readApi();
   const witness = new Witness(target);
   const memory = target.memory;
-  const tally = await fuzzAgents(target, api, credentials, { seed: SEED, goesOn: (index) => index < MESSAGES });
+  const tally = await fuzzAgents(target, api, join, { seed: SEED, goesOn: (index) => index < MESSAGES });
   const { failures, ...seen } = await witness.end();
   assert.deepEqual(tally.failures, []);
   assert.deepEqual(failures, []);
@@ -50,7 +49,7 @@ test('a hostile agent is cut off with a reason, and nobody else notices', async 
 });
 
 test('the node can be served again', async () => {
-  const agent = await AgentConnection.open(target.agentPort, '/sync', credentials);
+  const agent = await AgentConnection.open(target.agentPort, '/sync', await join());
   agent.send(JSON.stringify(messageOf('hello', readApi(), seeded(1))));
   await until('it is connected', async () => {
     const node = (await target.must('GET', '/api/v1/nodes/node-2')) as { connected: boolean };

@@ -27,17 +27,24 @@ export interface AgentTally {
   failures: string[];
 }
 
-/** Sends messages until it is enough. */
+/** HTTP status for a node that has to wait after bad messages. */
+const HAS_TO_WAIT = 429;
+
+/** Sends messages until it is enough. A node that has to wait after bad ones joins again. */
 export async function fuzzAgents(
   target: Target,
   api: Api,
-  credentials: Credentials,
+  join: () => Promise<Credentials>,
   { seed, from = 0, goesOn }: RunOptions,
 ): Promise<AgentTally> {
   const tally: AgentTally = { kinds: new Map(), codes: new Map(), failures: [] };
+  let credentials = await join();
   for (let index = from; goesOn(index) && target.isRunning && tally.failures.length === 0; index += MESSAGES) {
     const random = seeded(Math.imul(seed, 0x85ebca6b) + index);
     const connection = await AgentConnection.open(target.agentPort, random.pick(PATHS), credentials);
+    if (connection.refused === HAS_TO_WAIT) {
+      credentials = await join();
+    }
     await talk(connection, api, random, tally);
     const problem = problemOfClose(connection) ?? (await problemOfAnswers(target, api));
     connection.end();

@@ -36,7 +36,7 @@ async function agents(target: Target, document: Api, share: number): Promise<str
   await target.fill();
   const honest = await AgentConnection.open(target.agentPort, '/sync', await enrol(target, 'node-1'));
   honest.send(JSON.stringify({ type: 'hello', protocol: 1, node: 'node-1', agentVersion: '0', kernel: '6' }));
-  const tally = await fuzzAgents(target, document, await enrol(target, 'node-2'), during(share));
+  const tally = await fuzzAgents(target, document, () => enrol(target, 'node-2'), during(share));
   const stayed = honest.isOpen;
   honest.end();
   console.log(`agents: messages ${JSON.stringify([...tally.kinds])}, closed with ${JSON.stringify([...tally.codes])}`);

@@ -240,6 +240,11 @@ export const CATALOGUE = {
     'A node reports counters that cannot be its own',
     'restart the agent of the node; if the reports continue, check who controls that host',
   ),
+  MESSAGES_REFUSED: entry(
+    200,
+    'The agent of a node sends messages that cannot be read',
+    'upgrade the agent or the controller, the older of the two; if both are of one release, report it with the message',
+  ),
   NODE_REVOKED: entry(
     200,
     'A node is revoked',
@@ -445,6 +450,7 @@ export const ReasonCode = z
  */
 export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'NODE_SECOND_AGENT',
+  'MESSAGES_REFUSED',
   'IDENTITY_UNREADABLE',
   'CERTIFICATE_ENDING',
   'CERTIFICATE_ENDED',

@@ -11,6 +11,9 @@ import type { LiveNode } from './live-node.ts';
  */
 export const SECOND_AGENT_MS = 120_000;
 
+/** Milliseconds that a message that could not be read stays a problem: more than twice the longest pause of its agent. */
+export const BAD_MESSAGE_MS = 150_000;
+
 /** The problems of a node. */
 export interface JudgedNode {
   name: string;
@@ -30,7 +33,8 @@ export function judgedNode(node: LiveNode, now: number): JudgedNode {
   const certificate = node.revoked ? undefined : certificateProblem(node.name, node.certificateEndsAt, now);
   const second = node.second && now - node.second.at <= SECOND_AGENT_MS ? node.second.problem : undefined;
   const forged = node.forged.problem(now);
-  const ofNode = [revocation(node), node.contested?.problem, second, certificate, forged].filter(
+  const bad = node.badMessage && now - node.badMessage.at <= BAD_MESSAGE_MS ? node.badMessage.problem : undefined;
+  const ofNode = [revocation(node), node.contested?.problem, second, bad, certificate, forged].filter(
     (problem) => problem !== undefined,
   );
   const known = node.connected && node.captures !== undefined;

@@ -60,6 +60,8 @@ export interface KeptNode extends Said {
   contested?: { problem: NodeProblem; at: number } | undefined;
   /** The last second agent that was refused because the first one answers, and the time. */
   second?: { problem: NodeProblem; at: number } | undefined;
+  /** The last message that could not be read, and the time. */
+  badMessage?: { problem: NodeProblem; at: number } | undefined;
   counters: CounterTotals;
   /** Budgets of its devices in the last report. */
   budgets: DeviceBudget[];

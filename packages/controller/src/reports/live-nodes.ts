@@ -5,7 +5,7 @@
 import type { Hello, InventoryMessage, NodeProblem, StatusMessage, Underlay } from '@mirrorplane/contract';
 import type { NodeStateRecord } from '../store/records.ts';
 import { Claims } from './claims.ts';
-import { SECOND_AGENT_MS } from './found-problems.ts';
+import { BAD_MESSAGE_MS, SECOND_AGENT_MS } from './found-problems.ts';
 import { KeptNodes } from './kept-nodes.ts';
 import { byId, copyingOf, type KeptNode, type LiveNode, recordOf, restore, sightings } from './live-node.ts';
 import { NodeCounters } from './node-counters.ts';
@@ -143,6 +143,14 @@ export class LiveNodes {
     const before = node.second;
     node.second = { problem, at: this.now() };
     return before === undefined || this.now() - before.at > SECOND_AGENT_MS;
+  }
+
+  /** A message of the agent could not be read. Returns whether this is new. */
+  badMessage(name: string, problem: NodeProblem): boolean {
+    const node = this.#nodes.ensure(name);
+    const before = node.badMessage;
+    node.badMessage = { problem, at: this.now() };
+    return before === undefined || this.now() - before.at > BAD_MESSAGE_MS;
   }
 
   /**

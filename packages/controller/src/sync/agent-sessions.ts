@@ -12,6 +12,7 @@ import type { Services } from '../services.ts';
 import { policyNames } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { Stored, View } from '../store/view.ts';
+import { BadMessages } from './bad-messages.ts';
 import { counterJudge, refusedCountersMessage } from './counter-judge.ts';
 import { Leading } from './leading.ts';
 import { LookOrders } from './look-orders.ts';
@@ -22,6 +23,8 @@ import { watchEnds } from './session-ends.ts';
 
 /** Milliseconds that a node's agent has to answer after another agent has connected. */
 const ANSWER_MS = 3000;
+/** Characters of what is wrong with a message: an agent may have chosen them. */
+const MAX_PROBLEM = 300;
 
 /** Why a node is cut off, and what its agent is told. */
 const CUT_OFF = {
@@ -42,6 +45,7 @@ export class AgentSessions {
   readonly #looks: LookOrders;
   readonly #renewals: Renewals;
   readonly #turns = new ReportTurns();
+  readonly #bad = new BadMessages();
   readonly #leading: Leading;
   readonly #stopWatching: () => void;
   readonly #endLooks: (node: string, code: number, why: string) => void;
@@ -87,6 +91,7 @@ export class AgentSessions {
       mayTell: () => this.#leading.mayTell,
       onHello: (greeted) => this.#join(greeted),
       onRejected: (rejected, message) => this.#reject(rejected, message),
+      onBadMessage: (sender, problem) => this.#refuseMessage(sender, problem),
       onCounters: (counting, message) => this.#count(counting, message),
       onInventory: () => planning.request(),
       onTestReport: (message) => this.#services.tests.report(session.node, message),
@@ -105,6 +110,11 @@ export class AgentSessions {
   countOf(node: string): number {
     const pending = [...this.#pending].filter((session) => session.node === node).length;
     return pending + (this.#sessions.has(node) ? 1 : 0);
+  }
+
+  /** Milliseconds until an agent of a node may connect again that has sent bad messages. 0: it may. */
+  pauseOf(node: string): number {
+    return this.#bad.pauseOf(node);
   }
 
   /** Totals with this reading are on disk. Acknowledges them to the agent, if it is connected. */
@@ -129,6 +139,7 @@ export class AgentSessions {
   /** Ends the sessions of a node at once. Its agent gets an empty program, and nothing more. */
   cutOff(node: string, why: CutOff): void {
     this.#renewals.forget(node);
+    this.#bad.forget(node);
     this.#sessions.get(node)?.sendEmpty();
     for (const session of this.#all().filter((one) => one.node === node)) {
       this.#end(session, why, CUT_OFF[why]);
@@ -227,6 +238,16 @@ export class AgentSessions {
     if (live.reject(node, problem)) {
       log.warn({ node, address, problem: message }, 'agent rejected');
       observer.rejected(node, problem);
+    }
+  }
+
+  #refuseMessage({ peer: { node } }: Session, problem: string): void {
+    const { live, observer, log } = this.#services;
+    this.#bad.add(node);
+    const message = `a message of the agent cannot be taken: ${problem.slice(0, MAX_PROBLEM)}`;
+    log.warn({ node, problem }, 'agent sent a bad message');
+    if (live.badMessage(node, { code: 'MESSAGES_REFUSED', message })) {
+      observer.rejected(node, { code: 'MESSAGES_REFUSED', message });
     }
   }
 

@@ -269,6 +269,11 @@ export class AgentServer {
       const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: check whether its agent was started twice`;
       return { reason: 'tooManyOfNode', message, status: 429 };
     }
+    const pause = this.#sessions.pauseOf(node);
+    if (pause > 0) {
+      const message = `node "${node}" has sent messages that cannot be taken: its agent may connect again in ${Math.ceil(pause / 1000)} s`;
+      return { reason: 'badMessages', message, status: 429 };
+    }
     return identity;
   }
 }

@@ -93,6 +93,8 @@ export interface SessionHost extends ReportHost {
   onHello(session: Session): void;
   /** The agent uses another version of the protocol. `message` has the reason of the refusal. */
   onRejected(session: Session, message: string): void;
+  /** The agent has sent a message that cannot be taken. `problem` says why. */
+  onBadMessage(session: Session, problem: string): void;
   onCounters(session: Session, message: CountersMessage): void;
   onClose(session: Session): void;
 }
@@ -386,7 +388,7 @@ export class Session {
   }
 
   #refuse(problem: string): void {
-    this.#host.log.warn({ node: this.node, problem }, 'agent sent a bad message');
+    this.#host.onBadMessage(this, problem);
     this.close(CLOSE.badMessage, closeText(problem));
   }
 
