@@ -126,6 +126,10 @@ export const AuditChain = z
   .object({
     first: z.number().int().meta({ description: 'Number of the oldest line that is kept.' }),
     last: z.number().int().meta({ description: 'Number of the newest line.' }),
+    olderElsewhere: z.literal(true).optional().meta({
+      description:
+        'The leading controller has never had the lines before `first`: etcd had them no more when it began. Controllers that ran before have them.',
+    }),
     unsigned: z
       .number()
       .int()

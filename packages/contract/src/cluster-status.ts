@@ -14,6 +14,10 @@ export const ControllerStatus = z
     startedAt: Timestamp,
     leads: z.boolean().meta({ description: 'Whether it writes to the store and serves the agents.' }),
     leadsSince: Timestamp.optional().meta({ description: 'Since when it leads, where there can be several.' }),
+    auditFrom: z.number().int().optional().meta({
+      description:
+        'Number of the oldest line of its audit log, where it has never had older ones. Told of the one that leads.',
+    }),
     agents: z.string().optional().meta({
       description: 'HOST:PORT where agents and other controllers reach it. Absent: there can be no others.',
     }),

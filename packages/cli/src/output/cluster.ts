@@ -27,13 +27,15 @@ function controllerText({
   startedAt,
   leads,
   leadsSince,
+  auditFrom,
 }: NonNullable<ClusterStatus['controllers']>[number]): string {
   // Several controllers are told apart by their addresses too: a host may have two.
   const name = agents === undefined ? host : `${host} (${agents})`;
   const lead = leads
     ? `, leads${leadsSince === undefined ? '' : ` since ${ago(leadsSince).replace(/ ago$/, '')}`}`
     : '';
-  return `${name}, version ${version}, started ${ago(startedAt)}${lead}`;
+  const audit = auditFrom === undefined ? '' : `, has the audit log from line ${auditFrom} only`;
+  return `${name}, version ${version}, started ${ago(startedAt)}${lead}${audit}`;
 }
 
 function storeCell({ engine, revision, members }: NonNullable<ClusterStatus['store']>): Cell {

@@ -38,8 +38,14 @@ export function AuditChainState(): ReactNode {
   );
 }
 
-function State({ chain: { last, unsigned, checked } }: { chain: AuditChain }): ReactNode {
-  const signed = <span className="quiet">{t.signed(last - unsigned, last)}</span>;
+function State({ chain: { first, last, olderElsewhere, unsigned, checked } }: { chain: AuditChain }): ReactNode {
+  const older = olderElsewhere ? ` ${t.olderElsewhere(first)}` : '';
+  const signed = (
+    <span className="quiet">
+      {t.signed(last - unsigned, last)}
+      {older}
+    </span>
+  );
   if (!checked) {
     return (
       <>

@@ -478,6 +478,8 @@ export const en = {
       good: (upTo: number, at: string) => `As it was written up to entry ${upTo}, checked at ${at}.`,
       fault: (fault: string, at: string) => `Not as it was written: ${fault}. Checked at ${at}.`,
       signed: (signed: number, last: number) => `Signed up to entry ${signed} of ${last}.`,
+      olderElsewhere: (first: number) =>
+        `The leading controller has entries from ${first} on only: older ones are in files of controllers that ran before.`,
     },
     unproven: { older: 'older than the chain', foreign: 'not of the log: the controller has not written it so' },
     outcomes: { done: 'done', unchanged: 'nothing to change', refused: 'refused', failed: 'failed' },

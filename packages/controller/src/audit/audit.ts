@@ -210,6 +210,15 @@ export class AuditLog {
     return this.#end;
   }
 
+  /**
+   * Number of the oldest line here, where this controller has never had older ones, and others may
+   * have them. Undefined: it has had all.
+   */
+  get begins(): number | undefined {
+    const { begins } = this.#options;
+    return begins !== undefined && this.#end.first <= begins ? this.#end.first : undefined;
+  }
+
   /** The newest signed checkpoint: the line that the store has too. */
   get head(): string | undefined {
     return this.#head;

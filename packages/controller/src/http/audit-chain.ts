@@ -20,6 +20,7 @@ function chainOf({ audit, auditCheck }: Services): AuditChain {
   return {
     first,
     last: seq,
+    ...(audit.begins !== undefined && { olderElsewhere: true as const }),
     unsigned,
     checkpoint: audit.head ?? '',
     authority: audit.authority,

@@ -33,7 +33,7 @@ function ofController({ audit, auditCheck }: Services, store: ClusterStatus['sto
 }
 
 /** All controllers. Without others over etcd it is this one. */
-function controllersOf({ leadership, startedAt }: Services): NonNullable<ClusterStatus['controllers']> {
+function controllersOf({ leadership, startedAt, audit }: Services): NonNullable<ClusterStatus['controllers']> {
   if (leadership === undefined) {
     return [{ host: hostname(), version: manifest.version, startedAt, leads: true }];
   }
@@ -43,6 +43,7 @@ function controllersOf({ leadership, startedAt }: Services): NonNullable<Cluster
     return {
       ...{ host: one.host, agents: one.agents, version: one.version, startedAt: one.startedAt, leads },
       ...(leads && { leadsSince: hold.holder.since }),
+      ...(leads && audit.begins !== undefined && { auditFrom: audit.begins }),
     };
   });
 }

@@ -145,12 +145,14 @@ test('where the space has the newest lines only, the log begins with them, says 
   await (await open(b)).local.close();
   const next = await openCopied(b, space, key, heads);
   await write(next, 3001, 10);
+  assert.equal(next.begins, missing.to + 1, 'status and the audit page say so');
   await next.close();
   const verdict = verdictOf(b, heads.line);
   assert.deepEqual([verdict.fault, verdict.first], [undefined, missing.to + 1]);
   // The one that has all lines goes on too.
   await (await open(a)).local.close();
   const back = await openCopied(a, space, key, heads);
+  assert.equal(back.begins, undefined);
   await back.close();
   assert.deepEqual([verdictOf(a, heads.line).fault, verdictOf(a, heads.line).first], [undefined, 1]);
 });
