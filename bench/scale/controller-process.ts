@@ -100,6 +100,17 @@ export class ControllerProcess {
 
   /** A request of its API that has to succeed. */
   async api<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
+    return JSON.parse(await this.#text(method, path, body)) as T;
+  }
+
+  /** Its metrics. @returns values without labels, by name, and how many bytes all of them are */
+  async metrics(): Promise<{ values: ReadonlyMap<string, number>; bytes: number }> {
+    const text = await this.#text('GET', '/metrics');
+    const lines = text.matchAll(/^(\w+) (\S+)$/gm);
+    return { values: new Map([...lines].map(([, name, value]) => [name!, Number(value)])), bytes: text.length };
+  }
+
+  async #text(method: string, path: string, body?: unknown): Promise<string> {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     const headers = {
@@ -121,7 +132,7 @@ export class ControllerProcess {
     if ((response.statusCode ?? 0) >= 300) {
       throw new Error(`${method} ${path}: ${response.statusCode} ${answer.slice(0, 500)}`);
     }
-    return JSON.parse(answer) as T;
+    return answer;
   }
 
   /** How many nodes are connected and have reported. */

@@ -134,6 +134,14 @@ async function putLoad(run: Run, atRest: number): Promise<void> {
   add('move/shown by the controller', 'ms', ...shown);
   add('read/list', 'ms', ...lists);
   add('read/search', 'ms', ...searches);
+  const scraped = performance.now();
+  const metrics = await controller.metrics();
+  add('read/metrics', 'ms', performance.now() - scraped);
+  add('read/size of metrics', 'MB', metrics.bytes / 1e6);
+  for (const what of ['p50', 'p99', 'max']) {
+    const delay = metrics.values.get(`nodejs_eventloop_lag_${what}_seconds`) ?? Number.NaN;
+    add(`load/wait for a turn, ${what}`, 'ms', delay * 1000);
+  }
   const bytes = spent.sent - atRest * spent.seconds;
   add('load/bytes to agents per change', 'kB', bytes / (edits.length + moves) / 1000);
   const after = fleetUsage(fleet);

@@ -21,9 +21,9 @@ interface Kept {
 
 /**
  * Milliseconds of CPU time that a reader of many policies spends on statuses that have changed since
- * they were made last. In a cluster of some hundred policies that is all of them.
+ * they were made last. In a cluster of up to a hundred policies that is all of them.
  */
-export const FRESH_MS = 40;
+export const FRESH_MS = 20;
 
 export class KeptStatuses {
   readonly #parts: StatusParts;
