@@ -144,10 +144,10 @@ export const STREAM_HEADERS = {
 
 /**
  * Whether there is room for one more stream.
- * @returns what takes the stream in: it ends with the session of who reads it
+ * @returns the stream that gives way to it, if one has to
  * @throws ProblemError where there are too many
  */
-export function admitStream({ streams, sessions, people }: Services, { by, owner, name: holder }: Who) {
+export function requirePlace({ streams }: Services, { by, name: holder }: Who): PacedStream | undefined {
   const session = by === 'token' ? undefined : by.session.id;
   const held = new Map([...streams].map(([stream, one]) => [stream, one.holder]));
   const first = givesWay(held, holder, STREAM_PLACES);
@@ -158,7 +158,19 @@ export function admitStream({ streams, sessions, people }: Services, { by, owner
     const message = `you read ${count} streams already: close some, or try again later`;
     throw new ProblemError('UNAVAILABLE', message);
   }
-  first?.end();
+  return first;
+}
+
+/**
+ * Makes room for one more stream.
+ * @returns what takes the stream in: it ends with the session of who reads it
+ * @throws ProblemError where there are too many
+ */
+export function admitStream(services: Services, who: Who) {
+  const { streams, sessions, people } = services;
+  const { by, owner, name: holder } = who;
+  const session = by === 'token' ? undefined : by.session.id;
+  requirePlace(services, who)?.end();
   return (stream: PacedStream): void => {
     const end = () => stream.end();
     const letGo =

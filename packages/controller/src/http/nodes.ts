@@ -165,10 +165,12 @@ export const nodeRoutes: Route[] = [
     handle: async ({ query: { view, ...query }, services, judge, who }) => {
       const seen = nodeEntries(services).filter(({ name }) => judge.may('read', 'node', name));
       const page = await inTurns(pageSteps(seen, NODES, query, listOptions(services, who)));
-      const items = page.items.map((entry) => {
-        const stored = view === 'whole' ? services.view.get('nodes', entry.name) : undefined;
-        return stored ? toNode(stored, services) : entry.summary;
-      });
+      // One that was deleted since the page was made is left out: a summary is not a node.
+      const wholeOf = (name: string) => {
+        const stored = services.view.get('nodes', name);
+        return stored ? toNode(stored, services) : [];
+      };
+      const items = page.items.flatMap((entry) => (view === 'whole' ? wholeOf(entry.name) : entry.summary));
       return { body: { ...page, items } };
     },
   }),

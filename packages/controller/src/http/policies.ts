@@ -90,10 +90,12 @@ export const policyRoutes: Route[] = [
       const options = { ...listOptions(services, who), ...(isWhole && { size }) };
       await freshStatuses(services);
       const page = await inTurns(pageSteps(seenEntries(services, judge), POLICIES, query, options));
-      const policies = page.items.map((entry) => {
-        const stored = isWhole ? services.view.get('policies', entry.name) : undefined;
-        return (stored && partOfPolicy(toPolicy(stored), judge)) ?? entry.summary;
-      });
+      // One that was deleted since the page was made is left out: a summary is not a policy.
+      const wholeOf = (name: string) => {
+        const stored = services.view.get('policies', name);
+        return (stored && partOfPolicy(toPolicy(stored), judge)) ?? [];
+      };
+      const policies = page.items.flatMap((entry) => (isWhole ? wholeOf(entry.name) : entry.summary));
       return { body: { ...page, items: policies } };
     },
   }),

@@ -30,10 +30,11 @@ interface Parts {
 
 /** One page of the statuses of policies that one may see whole. @throws ProblemError as `pageOf` does */
 export function* statusPage(
-  { view, walks, statuses }: Parts,
+  parts: Parts,
   query: PageRequest,
   { judge, who }: { judge: Judge; who: { name: string } },
 ): Generator<undefined, Page<PolicyStatus>> {
+  const { view, walks, statuses } = parts;
   const options = listOptions({ view, walks }, who);
   const most = MAX_PAGE_SOURCES;
   if (query.filter !== '' || query.sort.replace('-', '') !== BY_NAME.keyName) {
@@ -41,7 +42,7 @@ export function* statusPage(
     const all = yield* statuses.refresh();
     const seen = all.filter(({ name }) => judge.may('read', 'policy', name));
     const page = yield* pageSteps(seen, STATUSES, query, { ...options, size: { of: sourcesOf, most } });
-    return { ...page, items: yield* wholeOf(page, statuses) };
+    return { ...page, items: yield* wholeOf(page, parts, judge) };
   }
   const size = { of: ({ value }: Stored<PolicyRecord>) => value.sources.length, most };
   const seen = view
@@ -50,17 +51,21 @@ export function* statusPage(
     .filter(({ value }) => judge.seesWhole(value));
   const page = yield* pageSteps([...seen], BY_NAME, query, { ...options, size });
   const named = { items: page.items.map(({ value }) => value) };
-  return { ...page, items: yield* wholeOf(named, statuses) };
+  return { ...page, items: yield* wholeOf(named, parts, judge) };
 }
 
+/** A policy may have got other sources since the page was made: rights are asked for again, beside the status. */
 function* wholeOf(
   { items }: { items: readonly { name: string }[] },
-  statuses: KeptStatuses,
+  { view, statuses }: Parts,
+  judge: Judge,
 ): Generator<undefined, PolicyStatus[]> {
-  const names = new Set(items.map(({ name }) => name));
   const whole = new Map<string, PolicyStatus>();
-  for (const status of statuses.whole((name) => names.has(name))) {
-    whole.set(status.name, status);
+  for (const { name } of items) {
+    const stored = view.get('policies', name);
+    if (stored && judge.seesWhole(stored.value)) {
+      whole.set(name, statuses.one(stored));
+    }
     yield;
   }
   return items.flatMap(({ name }) => whole.get(name) ?? []);

@@ -6,7 +6,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { isTopic, TOPIC_FORMS } from '../streams/sources.ts';
 import { TopicStream } from '../streams/topic-stream.ts';
 import { seesEvent } from './event-sight.ts';
-import { admitStream, STREAM_HEADERS, startOf } from './events.ts';
+import { admitStream, requirePlace, STREAM_HEADERS, startOf } from './events.ts';
 import { type Route, route } from './route.ts';
 import { topicSight } from './topic-sight.ts';
 
@@ -80,6 +80,8 @@ export const streamRoutes: Route[] = [
       const serverTime = new Date(clock()).toISOString();
       const sight = topicSight(judge, services);
       const wanted = (event: Event) => seesEvent(event, judge, services);
+      // Before anything is made for it.
+      requirePlace(services, who);
       await hub.prepare(names, sight);
       const admit = admitStream(services, who);
       const stream = new TopicStream({

@@ -27,9 +27,13 @@ export interface Wanted {
 export function* collect(services: Services, wanted: Wanted, add: Add): Generator<undefined> {
   collectController(services, add);
   yield* collectPolicies(services, wanted, add);
-  for (const [name, { value }] of services.view.all('nodes')) {
-    collectNode({ name, pool: value.pool, node: services.live.get(name) }, services, add);
-    yield;
+  // A node that is made again between two steps would come twice in the living map.
+  for (const name of [...services.view.all('nodes').keys()]) {
+    const pool = services.view.get('nodes', name)?.value.pool;
+    if (pool !== undefined) {
+      collectNode({ name, pool, node: services.live.get(name) }, services, add);
+      yield;
+    }
   }
 }
 

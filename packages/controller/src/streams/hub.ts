@@ -53,7 +53,8 @@ export class StreamHub {
   async prepare(names: readonly string[], sight?: TopicSight): Promise<void> {
     for (const name of names) {
       const used = this.#used(name, sight);
-      if (used.readers === 0 && !used.topic.isKnown) {
+      // While nobody reads it, no second looks at it.
+      if (used.readers === 0) {
         await this.#look(used);
       }
     }
@@ -127,7 +128,8 @@ export class StreamHub {
         if (used.idle > AWAITED_SECONDS) {
           this.#topics.delete(key);
         } else if (used.readers > 0) {
-          await this.#look(used);
+          // One that cannot be made keeps no other one from its readers.
+          await this.#look(used).catch(this.#parts.failed);
         }
       }
       for (const stream of this.#streams) {

@@ -37,6 +37,8 @@ const MOST = 4;
  * Sorting all again, where values change by themselves, takes a fiftieth of the time at most.
  */
 const SHARE = 50;
+/** Milliseconds that an order is kept at most. Where others need the CPU, sorting takes long by the clock. */
+const MOST_MS = 10_000;
 /** Items that are looked at in one step. */
 const STEP = 1024;
 
@@ -86,7 +88,7 @@ function* sorted<T extends { readonly id: string }>(all: readonly T[], order: Or
   const ranked = yield* sortedInSteps(yield* mappedInSteps(all, rankerOf(order)), byRank(order.sort));
   const items = ranked.map(({ item }) => item);
   const now = performance.now();
-  const freshUntil = order.isPassing ? now + SHARE * (now - began) : Number.POSITIVE_INFINITY;
+  const freshUntil = order.isPassing ? now + Math.min(SHARE * (now - began), MOST_MS) : Number.POSITIVE_INFINITY;
   return { of: all, ranked, items, freshUntil };
 }
 
