@@ -1,6 +1,8 @@
 /** What clients have seen, with times of one clock. */
+
+import { NoAnswerError, type Reply } from '../../packages/controller/test/api-call.ts';
 import type { Operation, Outcome, Request, Value } from './checker/operation.ts';
-import { type ControllerHost, NoAnswerError, type Reply } from './world/controller.ts';
+import type { ControllerHost } from './world/controller.ts';
 
 /** An answer that lists all resources of a kind. */
 export interface ListRead {

@@ -1,54 +1,33 @@
 /** An agent that joins over a connection that is cut before the answer comes. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { enroll } from '@mirrorplane/agent/testing';
 import { until } from '@mirrorplane/base';
 import { Bench, temporaryFolder } from './harness.ts';
+import { startTcpProxy } from './tcp-proxy.ts';
 
 /**
  * A way to the agents' port. While `isMute`, nothing comes back after the second flight of a client,
  * which has its request: the handshake succeeds, and the answer is lost.
  */
 async function startProxy(t: TestContext, port: number) {
-  const sockets = new Set<Socket>();
   const state = { isMute: true };
-  const server = createServer((near) => {
-    const far = connect(port, '127.0.0.1');
+  const { cut, ...proxy } = await startTcpProxy(t, { host: '127.0.0.1', port }, () => {
     let isHeard = false;
     let isAsked = false;
-    near.on('data', (bytes) => {
-      isAsked ||= isHeard;
-      far.write(bytes);
-    });
-    far.on('data', (bytes) => {
-      isHeard = true;
-      if (!isAsked || !state.isMute) {
-        near.write(bytes);
-      }
-    });
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(socket);
-      socket.on('error', () => other.destroy()).on('close', () => other.destroy());
-    }
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const cut = () => {
-    for (const socket of sockets) {
-      socket.destroy();
-    }
-  };
-  t.after(() => {
-    cut();
-    server.close();
+    return {
+      sends: () => {
+        isAsked ||= isHeard;
+      },
+      answers: () => {
+        isHeard = true;
+        return !(isAsked && state.isMute);
+      },
+    };
   });
-  return { state, cut, address: `127.0.0.1:${(server.address() as { port: number }).port}` };
+  return { state, cut, address: `127.0.0.1:${proxy.port}` };
 }
 
 test('an agent whose answer got lost joins with the same token, also after a restart of both', async (t) => {

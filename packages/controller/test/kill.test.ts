@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
+import { callApi, type Reply } from './api-call.ts';
 import { temporaryFolder } from './harness.ts';
 
 /** Number of kills. `make soak` sets a higher one. */
@@ -20,13 +20,7 @@ const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1e6));
 const MAIN = path.join(import.meta.dirname, '../src/main.ts');
 const WRITERS = 6;
 
-// biome-ignore lint/suspicious/noExplicitAny: what a test reads from an answer, it asserts.
-type Body = any;
-interface Reply {
-  status: number;
-  etag: string | undefined;
-  body: Body;
-}
+type Body = Reply['body'];
 
 /** Numbers from 0 to 1, always the same for one seed (Park and Miller). */
 function seeded(seed: number): () => number {
@@ -95,38 +89,21 @@ class Cluster {
   }
 
   /** Undefined where no whole answer came. */
-  call(method: string, url: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply | undefined> {
-    return new Promise((resolve) => {
-      let token = '';
-      try {
-        token = readFileSync(path.join(this.data, 'admin-token'), 'utf8').trim();
-      } catch {
-        // The first start makes it.
-      }
-      const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-      const sent = body === undefined ? {} : { 'content-type': type };
-      const call = request({
-        socketPath: this.#socket,
-        method,
-        path: url,
-        agent: false,
-        headers: { authorization: `Bearer ${token}`, ...sent, ...headers },
-      });
-      call.on('error', () => resolve(undefined));
-      call.on('response', async (response) => {
-        let text = '';
-        try {
-          for await (const chunk of response) {
-            text += chunk;
-          }
-          const { etag } = response.headers;
-          resolve({ status: response.statusCode!, etag, body: text === '' ? undefined : JSON.parse(text) });
-        } catch {
-          resolve(undefined);
-        }
-      });
-      call.end(body === undefined ? undefined : JSON.stringify(body));
-    });
+  async call(
+    method: string,
+    url: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Reply | undefined> {
+    let token = '';
+    try {
+      token = readFileSync(path.join(this.data, 'admin-token'), 'utf8').trim();
+    } catch {
+      // The first start makes it.
+    }
+    const authorized = { authorization: `Bearer ${token}`, ...headers };
+    const call = { socketPath: this.#socket, method, url, body, headers: authorized };
+    return callApi(call).catch(() => undefined);
   }
 
   async must(method: string, url: string, body?: unknown): Promise<Body> {

@@ -1,7 +1,7 @@
 /** A controller as it is shipped, on a host of its own. */
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import path from 'node:path';
+import { callApi, type Reply } from '../../../packages/controller/test/api-call.ts';
 import { MIRRORPLANE } from './command.ts';
 import { Daemon } from './daemon.ts';
 import { Host, type Network } from './hosts.ts';
@@ -10,24 +10,6 @@ import { Host, type Network } from './hosts.ts';
 const DISK = '64m';
 /** Milliseconds after which a client gives up. Longer than a controller takes for an answer. */
 const ANSWER_MS = 15_000;
-
-/** An answer of the API. `body` is what JSON has. */
-export interface Reply {
-  status: number;
-  etag: string | undefined;
-  // biome-ignore lint/suspicious/noExplicitAny: what a test reads from an answer, it asserts.
-  body: any;
-}
-
-/** No answer. `sent`: the request may have arrived. */
-export class NoAnswerError extends Error {
-  readonly sent: boolean;
-
-  constructor(message: string, sent: boolean) {
-    super(message);
-    this.sent = sent;
-  }
-}
 
 export interface ControllerParts {
   name: string;
@@ -69,38 +51,8 @@ export class ControllerHost {
 
   /** @throws NoAnswerError if no whole answer came */
   call(method: string, url: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-      const call = request({
-        socketPath: this.socket,
-        method,
-        path: url,
-        agent: false,
-        headers: {
-          ...this.authorization(),
-          ...(body !== undefined && { 'content-type': type }),
-          ...headers,
-        },
-        timeout: ANSWER_MS,
-      });
-      let connected = false;
-      call.on('socket', (socket) => socket.once('connect', () => (connected = true)));
-      call.on('timeout', () => call.destroy(new Error('no answer in time')));
-      call.on('error', (error) => reject(new NoAnswerError(error.message, connected)));
-      call.on('response', async (response) => {
-        let text = '';
-        try {
-          for await (const chunk of response) {
-            text += chunk;
-          }
-          const { etag } = response.headers;
-          resolve({ status: response.statusCode!, etag, body: text === '' ? undefined : JSON.parse(text) });
-        } catch (error) {
-          reject(new NoAnswerError((error as Error).message, true));
-        }
-      });
-      call.end(body === undefined ? undefined : JSON.stringify(body));
-    });
+    const authorized = { ...this.authorization(), ...headers };
+    return callApi({ socketPath: this.socket, method, url, body, headers: authorized, timeoutMs: ANSWER_MS });
   }
 
   /** A change that has to succeed. */
