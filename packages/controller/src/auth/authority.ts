@@ -45,6 +45,8 @@ interface Served {
   /** Host names and addresses. */
   names: readonly string[];
   lifetimeMs: number;
+  /** As for `Issuer.certify`. */
+  fromBegin?: boolean;
 }
 
 /** A certificate request of an agent. */
@@ -214,6 +216,7 @@ export class Authority {
       name: CONTROLLER_NAME,
       names,
       lifetimeMs: SERVER_LIFETIME_MS,
+      fromBegin: true,
     });
     this.#serverEndsAt = endsAt;
     return made;
@@ -247,6 +250,7 @@ export class Authority {
       names: [{ type: 'url', value: CONTROLLER_URN }],
       lifetimeMs: DAY_MS,
       now: this.#clock(),
+      fromBegin: true,
     });
     return { certificate: `${certificate.toString('pem')}\n`, key: await keyPem(keys) };
   }
@@ -272,7 +276,10 @@ export class Authority {
     return `${certificate.toString('pem')}\n`;
   }
 
-  async #serve(issuer: Issuer, { name, names, lifetimeMs }: Served): Promise<ServerCertificate & { endsAt: number }> {
+  async #serve(
+    issuer: Issuer,
+    { name, names, lifetimeMs, fromBegin = false }: Served,
+  ): Promise<ServerCertificate & { endsAt: number }> {
     const keys = await newKeys();
     const certificate = await issuer.certify({
       subject: `CN=${name}`,
@@ -281,6 +288,7 @@ export class Authority {
       names: names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
       lifetimeMs,
       now: this.#clock(),
+      fromBegin,
     });
     return {
       certificate: `${certificate.toString('pem')}\n${issuer.pem}`,

@@ -32,6 +32,11 @@ export interface Certified {
   lifetimeMs: number;
   /** Milliseconds since 1970. */
   now: number;
+  /**
+   * It begins with the authority, and not an hour before `now`. For what a controller certifies of
+   * itself: its clock may be far ahead of the clock of who checks it.
+   */
+  fromBegin?: boolean;
 }
 
 export class Issuer {
@@ -82,12 +87,22 @@ export class Issuer {
   }
 
   /** A new certificate. */
-  async certify({ subject, publicKey, usage, names, lifetimeMs, now }: Certified): Promise<x509.X509Certificate> {
+  async certify({
+    subject,
+    publicKey,
+    usage,
+    names,
+    lifetimeMs,
+    now,
+    fromBegin,
+  }: Certified): Promise<x509.X509Certificate> {
+    const soon = now - SKEW_MS;
+    const begin = fromBegin ? Math.min(soon, this.#certificate.notBefore.getTime()) : soon;
     return x509.X509CertificateGenerator.create({
       serialNumber: serialNumber(),
       subject,
       issuer: this.#certificate.subject,
-      notBefore: new Date(now - SKEW_MS),
+      notBefore: new Date(begin),
       notAfter: new Date(Math.min(now + lifetimeMs, this.endsAt)),
       signingAlgorithm: ALGORITHM,
       publicKey,

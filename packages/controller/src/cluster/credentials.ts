@@ -42,7 +42,7 @@ export class FollowedAuthority {
       return undefined;
     }
     const { files } = this.#authority!;
-    if (this.#made === undefined || this.#made.files !== files || this.#clock() - this.#made.at > USED_MS) {
+    if (this.#made === undefined || this.#made.files !== files || Math.abs(this.#clock() - this.#made.at) > USED_MS) {
       const { certificate, key } = await authority.controllerCertificate();
       const options = { key, cert: certificate, ca: authority.trustedPem, servername: CONTROLLER_NAME };
       this.#made = { options: { ...options, minVersion: 'TLSv1.3' }, files, at: this.#clock() };

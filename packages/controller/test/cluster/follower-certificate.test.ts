@@ -37,3 +37,25 @@ test('the certificate of the API is made again when the files of another authori
   await certificate.look();
   assert.deepEqual([isOf(first), isOf(next)], [false, true]);
 });
+
+test('a certificate of a controller with a clock hours ahead is good for one whose clock is right', async (t) => {
+  const data = temporaryFolder(t);
+  const now = Date.now();
+  await Authority.open(data, () => now);
+  const ahead = await Authority.open(data, () => now + 5 * 60 * 60 * 1000);
+  const certificates = [await ahead.controllerCertificate(), await ahead.serverCertificate([])];
+  for (const { certificate } of certificates) {
+    assert.ok(Date.parse(new X509Certificate(certificate).validFrom) <= now);
+  }
+});
+
+test('a certificate that a controller has made before its clock was set back is made again', async (t) => {
+  const data = temporaryFolder(t);
+  let now = Date.now();
+  await Authority.open(data, () => now);
+  const followed = new FollowedAuthority(data, () => now);
+  const first = await followed.connectionOptions();
+  assert.equal((await followed.connectionOptions())!.cert, first!.cert);
+  now -= 5 * 60 * 60 * 1000;
+  assert.notEqual((await followed.connectionOptions())!.cert, first!.cert);
+});
