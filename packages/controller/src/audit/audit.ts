@@ -21,7 +21,7 @@ const RECOVER_LINES = 4096;
 /** Milliseconds after which lines are signed at the latest. */
 const SIGN_AFTER_MS = 60_000;
 /** Milliseconds between two tries to write, while the disk refuses, and while the copy does. */
-const RETRY_MS = 5000;
+const RETRY_MS = 500;
 const COPY_RETRY_MS = 250;
 /** Milliseconds between two searches for files that are too old. */
 const REMOVE_EVERY_MS = 60 * 60 * 1000;
