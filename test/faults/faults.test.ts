@@ -31,6 +31,7 @@ describe('whatever fails', { concurrency: true }, () => {
       'the leader of etcd is killed',
       'answers of etcd do not reach the controller for longer than its lease',
       'the disk of a member is full',
+      'etcd drops the past that a watch has not seen',
       'the controller is killed',
     ]);
     assert.ok(acknowledged > 100, `${acknowledged} changes were acknowledged`);
@@ -38,13 +39,15 @@ describe('whatever fails', { concurrency: true }, () => {
   });
 
   test('three controllers: no acknowledged change is lost, and no client sees what was before', async (t) => {
-    const { acknowledged, unknown } = await run(t, 'several', [
+    const { acknowledged, unknown, programs } = await run(t, 'several', [
       'answers of etcd do not reach the controller for longer than its lease',
       'the leader is stopped until another one leads',
+      'clocks are hours apart, and another controller leads',
       'the controller is killed',
     ]);
     assert.ok(acknowledged > 30, `${acknowledged} changes were acknowledged`);
     assert.ok(unknown > 0, 'some answers were lost');
+    assert.ok(programs > 5, `agents have accepted ${programs} programs`);
   });
 
   test('file: no acknowledged change is lost, none is half done, and all books agree', async (t) => {

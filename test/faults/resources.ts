@@ -1,6 +1,7 @@
 /** The resources that clients change, and how a value is written into them. */
+
+import type { Reply } from '../../packages/controller/test/api-call.ts';
 import type { Value } from './checker/operation.ts';
-import type { Reply } from './world/controller.ts';
 
 /** A kind of resource. */
 export interface Resource {
@@ -38,7 +39,7 @@ export function policy(name: string): Resource {
     folder: 'policies',
     name,
     isPolicy: true,
-    body: (token, enabled) => ({ ...fieldsOf(name, token), destination: 'ids', enabled }),
+    body: (token, enabled) => ({ ...fieldsOf(name, token), destination: DESTINATION, enabled }),
     part: (token) => fieldsOf(name, token),
     valueIn(body) {
       const { description, percent, direction, sources, enabled } = body;
@@ -58,4 +59,19 @@ export function pool(name: string): Resource {
     part: (token) => ({ domain: 'blue', description: token }),
     valueIn: ({ description }) => ({ token: description }),
   };
+}
+
+/** All resources that clients change. */
+export const RESOURCES: readonly Resource[] = [
+  ...['p1', 'p2', 'p3', 'p4', 'p5'].map(policy),
+  ...['q1', 'q2'].map(pool),
+];
+
+/** The interface to which all policies copy. */
+export const DESTINATION = 'ids';
+
+/** Interfaces that policies need, with their nodes. */
+export function interfacesByNode(): Record<string, string[]> {
+  const policies = RESOURCES.filter(({ isPolicy }) => isPolicy);
+  return { 'node-1': policies.flatMap(({ name }) => sourcesOf(name)), 'node-2': [DESTINATION] };
 }

@@ -1,27 +1,30 @@
 /** One run: clients work, faults come and go, and at the end all that was seen is judged. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { until } from '@mirrorplane/base';
 import { type Random, seeded } from '../chaos/random.ts';
+import { judgeAgents, type PolicyFields, textOf } from './agents/judge.ts';
 import type { Value } from './checker/operation.ts';
 import { runClient, runLister, runReader, runTokenMaker } from './clients.ts';
 import { EventReader } from './events.ts';
 import type { Fault } from './faults.ts';
 import { type AuditLine, type Evidence, judge } from './judge.ts';
 import { now, Recorder } from './recorder.ts';
-import { policy, pool, type Resource, sourcesOf } from './resources.ts';
+import { interfacesByNode, RESOURCES } from './resources.ts';
 import { MIRRORPLANE } from './world/command.ts';
 import type { ControllerHost } from './world/controller.ts';
 import { execute } from './world/etcd.ts';
 import type { World } from './world/world.ts';
 
 const CLIENTS = 6;
-const RESOURCES: readonly Resource[] = [...['p1', 'p2', 'p3', 'p4', 'p5'].map(policy), ...['q1', 'q2'].map(pool)];
 /** Milliseconds after the end of a fault until changes are acknowledged again. */
 const WELL_MS = 60_000;
 /** Milliseconds after the end of a fault in which a change may be acknowledged that was asked for long before. */
 const UNDER_WAY_MS = 50;
 /** Milliseconds of quiet work between two faults. */
 const QUIET_MS = 500;
+/** Milliseconds until agents have the last program. An agent that could not connect waits for 10 s. */
+const AGENTS_MS = 40_000;
 
 /** What one fault has cost. */
 export interface FaultRow {
@@ -46,17 +49,24 @@ export interface Report {
   reads: number;
   lists: number;
   events: number;
+  /** Programs that agents have accepted. */
+  programs: number;
 }
 
-/** Makes what policies need. */
-async function prepare(controller: ControllerHost): Promise<void> {
+/** Makes what policies need, and starts the agents. */
+async function prepare({ controllers, agents }: World): Promise<void> {
+  const [controller] = controllers as [ControllerHost];
   await controller.must('PUT', '/api/v1/domains/blue', {});
   await controller.must('PUT', '/api/v1/pools/east', { domain: 'blue' });
-  await controller.must('PUT', '/api/v1/nodes/node-1', { pool: 'east' });
-  const sources = RESOURCES.filter(({ isPolicy }) => isPolicy).flatMap(({ name }) => sourcesOf(name));
-  for (const id of ['ids', ...sources]) {
-    await controller.must('PUT', `/api/v1/interfaces/${id}`, { kind: 'vm', pool: 'east' });
+  const tokens: Record<string, string> = {};
+  for (const [node, interfaces] of Object.entries(interfacesByNode())) {
+    await controller.must('PUT', `/api/v1/nodes/${node}`, { pool: 'east' });
+    tokens[node] = (await controller.must('POST', `/api/v1/nodes/${node}/token`)).token;
+    for (const id of interfaces) {
+      await controller.must('PUT', `/api/v1/interfaces/${id}`, { kind: 'vm', pool: 'east' });
+    }
   }
+  await agents?.start(tokens);
 }
 
 export interface RunOptions {
@@ -71,7 +81,7 @@ export interface RunOptions {
 /** @param world where no client has worked before */
 export async function runFaults(world: World, { seed, faults, isOver, onRow }: RunOptions): Promise<Report> {
   const random = seeded(seed);
-  await prepare(world.controllers[0]!);
+  await prepare(world);
   const recorder = new Recorder();
   let stopped = false;
   const isStopped = () => stopped;
@@ -102,17 +112,22 @@ export async function runFaults(world: World, { seed, faults, isOver, onRow }: R
       rows.push(row);
       onRow?.(row);
     }
+  } catch (error) {
+    events.stop();
+    throw error;
   } finally {
     stopped = true;
     await Promise.all([...clients, ...others]);
   }
-  const evidence = await collect(world, recorder, events);
-  events.stop();
+  const evidence = await collect(world, recorder, events).finally(() => events.stop());
+  const agentsAtEnd = await agentsHaveAll(world);
   await reading;
   const problems = [
     ...recorder.problems,
     ...events.gaps.map((gap) => `events are missing: ${gap}`),
     ...judge(evidence),
+    ...judgeAgents(world.agents?.reports ?? [], evidence.commits ?? []),
+    ...agentsAtEnd,
   ];
   const verified = await verifyAudit(world.controllers[0]!);
   return {
@@ -121,6 +136,7 @@ export async function runFaults(world: World, { seed, faults, isOver, onRow }: R
     ...recorder.counts,
     lists: recorder.lists.length,
     events: events.events.length,
+    programs: world.agents?.reports.filter(({ kind }) => kind === 'program').length ?? 0,
   };
 }
 
@@ -186,6 +202,25 @@ async function collect(world: World, recorder: Recorder, events: EventReader): P
     last,
     keys: RESOURCES.map(({ folder, name }) => `${folder}/${name}`),
   };
+}
+
+/** Waits until the programs of all agents have the policies as they are. @returns what is wrong */
+async function agentsHaveAll({ controllers, agents }: World): Promise<string[]> {
+  if (agents === undefined) {
+    return [];
+  }
+  const { items } = await controllers[0]!.must('GET', '/api/v1/policies');
+  const enabled = (items as PolicyFields[]).filter((one) => one.enabled);
+  const wanted = Object.fromEntries(enabled.map((one) => [one.uid, textOf(one)] as const));
+  const newest = (node: string) => agents.reports.findLast((one) => one.node === node && one.kind === 'program');
+  const problems: string[] = [];
+  for (const node of Object.keys(interfacesByNode())) {
+    const hasAll = () => isDeepStrictEqual((newest(node) as { policies?: object })?.policies, wanted);
+    await until(`${node} has all`, hasAll, { limitMs: AGENTS_MS }).catch(() =>
+      problems.push(`${node}: has not what was committed last: ${JSON.stringify([newest(node), wanted])}`),
+    );
+  }
+  return problems;
 }
 
 /** The words that call the command for a controller. */

@@ -1,10 +1,12 @@
 /** Internal parts of the agent for tests and measurements. Nothing that is shipped imports this. */
 export { Agent } from './agent.ts';
+export { KnownControllers } from './controller-link/controllers.ts';
 export { certificateRequest } from './controller-link/csr.ts';
-export { enroll, type StoredCredentials } from './controller-link/enroll.ts';
+export { enroll, loadCredentials, type StoredCredentials } from './controller-link/enroll.ts';
 export { EventRecorder } from './controller-link/event-outbox.ts';
 export { stateOf } from './controller-link/renewal.ts';
 export { SyncClient } from './controller-link/sync.ts';
+export { CurrentProgram } from './current-program.ts';
 export type {
   ApplyResult,
   DatapathState,
@@ -24,10 +26,12 @@ export { PROGRAMS, type ProgramName } from './datapath/kernel/links.ts';
 export { FATE, PLACE, TERM } from './datapath/kernel/look-layout.ts';
 export type { LinkSource } from './discovery/links.ts';
 export type { NextHop } from './discovery/neighbours.ts';
+export { ProgramFile } from './host/program-file.ts';
 export type { Link } from './netlink/link.ts';
 export { RtSync } from './netlink/rt-sync.ts';
 export { attribute, NLM_F_CREATE, NLM_F_EXCL, RTM, RtClient, u32 } from './netlink/rtnetlink.ts';
 export type { AllStatistics } from './netlink/statistics.ts';
+export { ProgramLink } from './program-link.ts';
 export type { ControllerLink } from './reporter.ts';
 export { type AgentOptions, startAgent } from './start.ts';
 export { Throttle } from './throttle/throttle.ts';

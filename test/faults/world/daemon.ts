@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Host, spawnBound } from './hosts.ts';
 
@@ -16,18 +17,30 @@ export class Daemon {
   readonly #argv: readonly string[];
   readonly #log: string;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #onLine: ((line: string) => void) | undefined;
   #child: ChildProcess | undefined;
   #wanted = false;
   /** How often it was started. */
   starts = 0;
 
-  /** @param log file that gets what it writes */
-  constructor(host: Host, name: string, argv: readonly string[], log: string, env: NodeJS.ProcessEnv = {}) {
+  /**
+   * @param log file that gets what it says of itself
+   * @param onLine takes each line of its standard output. Left out: nobody does
+   */
+  constructor(
+    host: Host,
+    name: string,
+    argv: readonly string[],
+    log: string,
+    env: NodeJS.ProcessEnv = {},
+    onLine?: (line: string) => void,
+  ) {
     this.host = host;
     this.name = name;
     this.#argv = argv;
     this.#log = log;
     this.#env = env;
+    this.#onLine = onLine;
   }
 
   /** Starts it, and keeps it running. */
@@ -87,8 +100,12 @@ export class Daemon {
     this.starts++;
     // Each start finds the code that an earlier one has compiled.
     const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env, ...this.#env };
-    const child = this.host.spawn(this.#argv, { stdio: ['ignore', 'ignore', log], env });
+    const output = this.#onLine ? 'pipe' : 'ignore';
+    const child = this.host.spawn(this.#argv, { stdio: ['ignore', output, log], env });
     closeSync(log);
+    if (child.stdout && this.#onLine) {
+      createInterface({ input: child.stdout }).on('line', this.#onLine);
+    }
     this.#child = child;
     child.once('exit', async () => {
       await sleep(RESTART_MS);

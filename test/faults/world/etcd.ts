@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { until } from '@mirrorplane/base';
+import type { Random } from '../../chaos/random.ts';
 import { Daemon } from './daemon.ts';
 import { Host, type Network } from './hosts.ts';
 
@@ -88,6 +89,53 @@ export class Etcd {
     };
   }
 
+  /** Writes keys of others, so that revisions grow. */
+  async putSome(): Promise<void> {
+    for (let number = 1; number <= 3; number++) {
+      await this.ctl('put', `/other/some-${number}`, 'x');
+    }
+  }
+
+  /** Drops all that was before a revision. */
+  async compact(revision: number): Promise<void> {
+    await this.ctl('compact', String(revision));
+  }
+
+  /** Another member leads. */
+  async moveLeader(random: Random): Promise<void> {
+    const leader = await this.leader();
+    // Numbers of members are larger than those that JSON can have here.
+    const text = await this.ctl('member', 'list', '--write-out=json');
+    const { members } = JSON.parse(text.replace(/"ID":(\d+)/g, '"ID":"$1"')) as MemberList;
+    const { ID } = random.pick(members.filter(({ name }) => name !== leader.host.name));
+    const id = BigInt(ID).toString(16);
+    await leader.host.run(
+      'env',
+      'ETCDCTL_API=3',
+      'etcdctl',
+      `--endpoints=${clientUrl(leader.host)}`,
+      'move-leader',
+      id,
+    );
+  }
+
+  /** Etcd answers nobody without a password, until the returned function is called. */
+  async askForPassword(): Promise<() => Promise<void>> {
+    const user = 'root:unknown';
+    for (const argv of [
+      ['user', 'add', user],
+      ['role', 'add', 'root'],
+      ['user', 'grant-role', 'root', 'root'],
+    ]) {
+      // They are there, if it was asked for before.
+      await this.ctl(...argv).catch(() => undefined);
+    }
+    await this.ctl('auth', 'enable');
+    return async () => {
+      await this.ctl(`--user=${user}`, 'auth', 'disable');
+    };
+  }
+
   async end(): Promise<void> {
     for (const member of this.members) {
       member.signal('SIGCONT');
@@ -95,6 +143,10 @@ export class Etcd {
       member.host.end();
     }
   }
+}
+
+interface MemberList {
+  members: { ID: string; name: string }[];
 }
 
 interface Status {

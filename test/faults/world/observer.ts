@@ -25,6 +25,8 @@ export class Observer {
   failure: string | undefined;
   readonly #etcd: Etcd;
   readonly #host: Host;
+  /** Up to this revision it has seen all that it follows, also where there was nothing to see. */
+  #seen = 0;
   #child: ChildProcess;
   #ended = false;
 
@@ -39,8 +41,8 @@ export class Observer {
     return new Observer(etcd, await Host.start(network, 'observer', folder, '1m'));
   }
 
-  /** Waits until it has seen all that was committed before. */
-  async caughtUp(): Promise<void> {
+  /** Waits until it has seen all that was committed before. @returns the revision of etcd up to which that is so */
+  async caughtUp(): Promise<number> {
     const text = await this.#host.run(
       ...this.#etcd.ctlCommand([
         'get',
@@ -53,12 +55,17 @@ export class Observer {
         '--write-out=json',
       ]),
     );
-    const { kvs = [] } = JSON.parse(text) as { kvs?: { mod_revision: number }[] };
+    const { header, kvs = [] } = JSON.parse(text) as {
+      header: { revision: number };
+      kvs?: { mod_revision: number }[];
+    };
     const newest = kvs[0]?.mod_revision ?? 0;
     const seen = () => (this.commits.at(-1)?.revision ?? 0) >= newest;
     await until(`etcd's own client has seen revision ${newest} (${this.failure ?? 'it runs'})`, seen, {
       limitMs: 30_000,
     });
+    this.#seen = header.revision;
+    return header.revision;
   }
 
   end(): void {
@@ -69,7 +76,7 @@ export class Observer {
 
   /** Etcd's own client ends when no member leads. Another one goes on behind what was seen. */
   #follow(): ChildProcess {
-    const from = (this.commits.at(-1)?.revision ?? 0) + 1;
+    const from = Math.max(this.commits.at(-1)?.revision ?? 0, this.#seen) + 1;
     const command = this.#etcd.ctlCommand(['watch', '--prefix', ROOT, `--rev=${from}`, '--write-out=json']);
     const child = this.#host.spawn(command, { stdio: ['ignore', 'pipe', 'ignore'] });
     createInterface({ input: child.stdout! }).on('line', (line) => this.#take(line));

@@ -3,6 +3,7 @@ import { cpSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { until } from '@mirrorplane/base';
+import { Agents } from './agents.ts';
 import { ControllerHost } from './controller.ts';
 import { logFolder } from './daemon.ts';
 import { Etcd } from './etcd.ts';
@@ -13,20 +14,25 @@ import { Observer } from './observer.ts';
 export type WorldKind = 'etcd' | 'file' | 'several';
 export const WORLD_KINDS = ['etcd', 'several', 'file'] as const;
 
+type Parts = 'kind' | 'folder' | 'etcd' | 'observer' | 'controllers' | 'agents';
+
 export class World {
   readonly kind: WorldKind;
   readonly folder: string;
   readonly etcd: Etcd | undefined;
   readonly observer: Observer | undefined;
   readonly controllers: readonly ControllerHost[];
+  /** Undefined with a file: there is nothing that could be compared with their programs. */
+  readonly agents: Agents | undefined;
   readonly #network: Network;
 
-  private constructor(parts: Pick<World, 'kind' | 'folder' | 'etcd' | 'observer' | 'controllers'>, network: Network) {
+  private constructor(parts: Pick<World, Parts>, network: Network) {
     this.kind = parts.kind;
     this.folder = parts.folder;
     this.etcd = parts.etcd;
     this.observer = parts.observer;
     this.controllers = parts.controllers;
+    this.agents = parts.agents;
     this.#network = network;
   }
 
@@ -44,7 +50,8 @@ export class World {
       const env = clockVariables(path.join(folder, name, 'clock'));
       controllers.push(await ControllerHost.make(network, { name, folder, logs, options, env, tokenFile }));
     }
-    const world = new World({ kind, folder, etcd, observer, controllers }, network);
+    const agents = etcd && (await Agents.make(network, { folder, logs, controllers }));
+    const world = new World({ kind, folder, etcd, observer, controllers, agents }, network);
     const [first, ...others] = controllers as [ControllerHost, ...ControllerHost[]];
     await world.setClock(first, 0);
     first.daemon.start();
@@ -81,6 +88,7 @@ export class World {
 
   /** Ends all processes, and removes all files. */
   async end(): Promise<void> {
+    await this.agents?.end();
     for (const controller of this.controllers) {
       await controller.end();
     }
