@@ -1,10 +1,12 @@
 /** Bad requests: each gets a problem document of a bounded size, and takes nothing from others. */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { Problem } from '@mirrorplane/contract';
 import { MAX_STRANGERS } from '../src/auth/strangers.ts';
+import { answerUnreadable } from '../src/http/unreadable.ts';
 import { Bench, type Reply, refusals } from './harness.ts';
 
 const options = { timeout: 120_000 };
@@ -134,4 +136,13 @@ test('connections without a token give way to others when there are too many', o
   assert.ok(open.length > MAX_STRANGERS - 50, 'there is room for them');
   await bench.stop();
   await until('a controller that stops does not wait for them', () => idle.every(({ closed }) => closed));
+});
+
+test('a request that came while the process was stopped gets 503, and not the blame', options, async (t) => {
+  const answers: string[] = [];
+  const socket = new PassThrough();
+  socket.on('data', (data: Buffer) => answers.push(data.toString()));
+  answerUnreadable(Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket);
+  t.after(() => socket.destroy());
+  assert.match(answers.join(''), /^HTTP\/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n.*nothing was done/s);
 });

@@ -10,12 +10,17 @@ import { jsonText, problem } from '@mirrorplane/contract';
 const WHY: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: 'the head of the request has more than 16 KB: send fewer or shorter headers, or a shorter URL',
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 'the extensions of a chunk are too long: send none',
-  ERR_HTTP_REQUEST_TIMEOUT: 'the request took too long to arrive: send it faster',
 };
+/** Also of a request that has arrived while the process of the controller was stopped. Nothing of it was read. */
+const TOO_LATE = 'the request did not arrive in time, or the controller stood still: nothing was done, try again';
 
 /** Answers an error of the parser, and ends the connection. */
 export function answerUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) {
+    return;
+  }
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    refuse(socket, TOO_LATE, 'UNAVAILABLE');
     return;
   }
   refuse(socket, WHY[error.code ?? ''] ?? 'the request is not valid HTTP/1.1: use an HTTP client');
@@ -28,10 +33,10 @@ export function answerAll(server: Server): void {
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
 
-function refuse(socket: Duplex, detail: string): void {
-  const body = jsonText(problem('BAD_REQUEST', detail));
+function refuse(socket: Duplex, detail: string, code: 'BAD_REQUEST' | 'UNAVAILABLE' = 'BAD_REQUEST'): void {
+  const body = jsonText(problem(code, detail));
   const head = [
-    'HTTP/1.1 400 Bad Request',
+    ...(code === 'BAD_REQUEST' ? ['HTTP/1.1 400 Bad Request'] : ['HTTP/1.1 503 Service Unavailable', 'Retry-After: 1']),
     'Content-Type: application/problem+json',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
