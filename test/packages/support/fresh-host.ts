@@ -27,7 +27,7 @@ async function rootArchive(): Promise<string> {
   mkdirSync(CACHE, { recursive: true });
   const part = join(CACHE, `part-${process.pid}.tar`);
   const include = `--include=${PACKAGES.join(',')}`;
-  await run(['mmdebstrap', '--variant=minbase', include, SUITE, part], { timeoutMs: 300_000 });
+  await run(['mmdebstrap', '--variant=minbase', include, SUITE, part], { timeoutMs: 900_000 });
   renameSync(part, archive);
   return archive;
 }

@@ -4,10 +4,11 @@ import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { type Contents, contentsOf, digestOf, fill } from '../store/contents.ts';
-import { openStore, openWholeStore, type StorePlace, storeFile } from '../store/open.ts';
+import { openStore, openToRead, openWholeStore, type StorePlace, storeFile } from '../store/open.ts';
 import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../store/options.ts';
 import { FILLING_KEY } from '../store/records.ts';
 import type { Store } from '../store/store.ts';
+import { HighestRevision } from './audited-revision.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
 import { emptyForFiles, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
@@ -80,9 +81,9 @@ async function backup(file: string, options: Arguments): Promise<string> {
   if (etcd === undefined && !existsSync(storeFile(data))) {
     throw new Error(`${storeFile(data)} is not there: name the data directory of the controller, or its --etcd`);
   }
-  const place = { data, etcd: etcd && { ...etcd, readOnly: true } };
-  return using(await openWholeStore(place), async (store) => {
-    // The store first: the audit log must have all that the store knows of it.
+  return using(await openToRead({ data, etcd }), async (store) => {
+    // The store first: the audit log must have all that the store knows of it. What is committed
+    // meanwhile is in the logs, and not in the store.
     const contents = await contentsOf(store);
     const head = { version: manifest.version, madeAt: new Date().toISOString(), revision: contents.revision };
     const shared = await SharedBackup.open(data, store);
@@ -123,20 +124,25 @@ async function restore(file: string, { overwrite = false, ...options }: Argument
   return `restored ${described(contents)}, and ${dataFiles(data).length} files, as of ${contents.madeAt}`;
 }
 
-/** Reads all of a backup, so that nothing is written from a damaged one. */
+/** Reads all of a backup, so that nothing is written from a damaged one. `revision`: the highest that it names. */
 async function checkBackup(file: string): Promise<Contents & { madeAt: string }> {
   const entries: Contents['entries'] = [];
   let head: BackupHead | undefined;
+  const audited = new HighestRevision();
   for await (const line of readBackup(file)) {
     if ('mirrorplane' in line) {
       head = line;
     } else if ('key' in line) {
       entries.push(line);
-    } else if (!isDataFile(line.file)) {
+    } else if (isDataFile(line.file)) {
+      audited.add(line.file, line.content);
+    } else {
       throw new Error(`${file} has a file "${line.file}", which is none of a controller`);
     }
   }
-  return { entries, revision: head!.revision, madeAt: head!.madeAt };
+  // A backup of a running controller has lines of changes that came after its store. No other change
+  // may get their revisions.
+  return { entries, revision: Math.max(head!.revision, audited.highest), madeAt: head!.madeAt };
 }
 
 async function writeFiles(file: string, files: DataWriter): Promise<void> {
@@ -149,7 +155,7 @@ async function writeFiles(file: string, files: DataWriter): Promise<void> {
   await files.close();
 }
 
-async function using<T, S extends Store>(store: S, use: (store: S) => Promise<T>): Promise<T> {
+async function using<T, S extends Pick<Store, 'close'>>(store: S, use: (store: S) => Promise<T>): Promise<T> {
   try {
     return await use(store);
   } finally {

@@ -13,6 +13,8 @@ const FOLDER = 'counters';
 const FILES_OF_FOLDER = /^counters\/[\w.%-]+[.]json$/;
 /** Bytes of a file in one line. */
 const PIECE = 768 * 1024;
+/** Bytes at the end of a log that are searched for the end of its last line. */
+const TAIL = 1 << 20;
 
 /**
  * Paths of these files below the folder, sorted. The owner of the folder may be less than who runs the
@@ -71,32 +73,47 @@ export interface SharedPart {
 export interface OpenFile {
   name: string;
   handle: FileHandle;
+  /** Bytes. Of a log: up to the end of its last whole line, because another one may be under way. */
   size: number;
 }
 
 async function openAll(data: string): Promise<OpenFile[]> {
   for (;;) {
     const files: OpenFile[] = [];
-    const before = logsOf(data);
+    const before = inodesOf(data);
     for (const name of dataFiles(data)) {
       const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
       const handle = await open(path.join(data, name), flags).catch(unlessGone);
       if (handle) {
-        files.push({ name, handle, size: (await handle.stat()).size });
+        const { size } = await handle.stat();
+        files.push({ name, handle, size: isLog(name) ? await wholeLines(handle, size) : size });
       }
     }
-    // A log was renamed meanwhile, so a part of it may be missing.
-    if (logsOf(data) === before) {
+    // A log was renamed meanwhile, so a part of it may be missing. Or there is another authority, and
+    // its key and its certificate may not belong together.
+    if (inodesOf(data) === before) {
       return files;
     }
     await Promise.all(files.map(({ handle }) => handle.close()));
   }
 }
 
-/** Which file each log is, as text. */
-function logsOf(data: string): string {
-  const logs = dataFiles(data).filter((name) => name.includes('.log'));
-  return logs.map((name) => `${name} ${statSync(path.join(data, name), { throwIfNoEntry: false })?.ino}`).join();
+/** Which file each one is, as text. Totals of nodes are replaced all the time, each for itself. */
+function inodesOf(data: string): string {
+  const names = dataFiles(data).filter((name) => !FILES_OF_FOLDER.test(name));
+  return names.map((name) => `${name} ${statSync(path.join(data, name), { throwIfNoEntry: false })?.ino}`).join();
+}
+
+/** A file that is appended to, line by line. */
+const isLog = (name: string) => name.includes('.log');
+
+/** Bytes of a file up to the end of its last whole line. */
+async function wholeLines(handle: FileHandle, size: number): Promise<number> {
+  const tail = Buffer.alloc(Math.min(size, TAIL));
+  const { bytesRead } = await handle.read(tail, 0, tail.length, size - tail.length);
+  const end = tail.subarray(0, bytesRead).lastIndexOf(0x0a);
+  // A line is shorter. If it is not, the next start finds the end of the log.
+  return end < 0 ? size : size - tail.length + end + 1;
 }
 
 function unlessGone(error: NodeJS.ErrnoException): undefined {

@@ -1,7 +1,7 @@
 /** All that a store has, apart from its engine: for copies to another store, and for backups. */
 import { createHash } from 'node:crypto';
 import { FILLING_KEY, GENERATION_KEY, type GenerationRecord } from './records.ts';
-import type { Json, Operation, Store } from './store.ts';
+import type { Json, Operation, Snapshot, Store } from './store.ts';
 
 export interface Contents {
   /** Sorted by key. */
@@ -15,7 +15,7 @@ const MOST_BYTES = 1 << 20;
 const MOST_KEYS = 4000;
 
 /** Reads everything at one revision. */
-export async function contentsOf(store: Store): Promise<Contents> {
+export async function contentsOf(store: { range(prefix: ''): Promise<Snapshot> }): Promise<Contents> {
   const { entries, revision } = await store.range('');
   return {
     entries: entries.map(({ key, value, modRevision }) => ({
@@ -80,7 +80,7 @@ export async function fill(
 }
 
 /** @throws Error with a remedy if `fill` was interrupted */
-export async function requireWhole(store: Store): Promise<void> {
+export async function requireWhole(store: Pick<Store, 'get'>): Promise<void> {
   if (await store.get(FILLING_KEY)) {
     throw new Error('the store has only a part of a copy or of a backup: run that command again');
   }

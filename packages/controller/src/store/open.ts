@@ -3,6 +3,7 @@ import path from 'node:path';
 import { requireWhole } from './contents.ts';
 import { type EtcdStoreOptions, openEtcdStore } from './etcd.ts';
 import { openSqliteStore } from './sqlite.ts';
+import { openSqliteReader, type StoreReader } from './sqlite-reader.ts';
 import type { Store } from './store.ts';
 
 /** Where the store is. */
@@ -23,7 +24,15 @@ export async function openStore({ data, etcd }: StorePlace): Promise<Store> {
 
 /** Opens a store that a controller can use. @throws Error also if a copy to it was interrupted */
 export async function openWholeStore(place: StorePlace): Promise<Store> {
-  const store = await openStore(place);
+  return whole(await openStore(place));
+}
+
+/** Opens a store to read it, also while controllers use it. @throws as `openWholeStore` */
+export async function openToRead({ data, etcd }: StorePlace): Promise<StoreReader & Pick<Store, 'shared'>> {
+  return whole(etcd ? await openEtcdStore({ ...etcd, readOnly: true }) : openSqliteReader(storeFile(data)));
+}
+
+async function whole<S extends Pick<Store, 'get' | 'close'>>(store: S): Promise<S> {
   try {
     await requireWhole(store);
     return store;

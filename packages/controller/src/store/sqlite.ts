@@ -3,6 +3,8 @@ import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { requireSchema, SCHEMA } from './schema.ts';
 import { SqliteLeases } from './sqlite-leases.ts';
+import { lockSqlite } from './sqlite-lock.ts';
+import { type Row, toEntry } from './sqlite-rows.ts';
 import { SqliteWatches } from './sqlite-watches.ts';
 import type { Entry, Lease, Operation, Snapshot, Store, StoreState, Transaction, Watch, Watcher } from './store.ts';
 import { CompactedError } from './store.ts';
@@ -25,19 +27,9 @@ CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, ttl INTEGER NOT NULL) WI
 INSERT OR IGNORE INTO meta VALUES ('revision', 0), ('compacted', 0), ('schema', ${SCHEMA});
 `;
 
-interface Row {
-  key: string;
-  value: string;
-  created: number;
-  modified: number;
-}
 /** The smallest text above all texts that begin with `prefix`. Undefined if there is none. */
 function afterPrefix(prefix: string): string | undefined {
   return prefix === '' ? undefined : `${prefix}\u{10ffff}`;
-}
-
-function toEntry(row: Row): Entry {
-  return { key: row.key, value: JSON.parse(row.value), createRevision: row.created, modRevision: row.modified };
 }
 
 /**
@@ -47,17 +39,19 @@ function toEntry(row: Row): Entry {
  */
 export function openSqliteStore(file: string, options: SqliteOptions = {}): Store {
   let db: DatabaseSync | undefined;
+  let unlock: (() => void) | undefined;
   try {
+    unlock = lockSqlite(file);
     // SQLite gives its additional files the same mode.
     closeSync(openSync(file, 'a', 0o600));
     db = new DatabaseSync(file, { timeout: 1000 });
-    // Exclusive, because a second controller on the same file would plan without the first one's
-    // knowledge. The kernel frees the lock when the process ends in any way.
-    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    // Each change is synced. Backups read meanwhile.
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
     db.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`);
-    return new SqliteStore(db, options.keepRevisions ?? 256);
+    return new SqliteStore(db, unlock, options.keepRevisions ?? 256);
   } catch (error) {
     db?.close();
+    unlock?.();
     const { message } = error as Error;
     if (/locked|busy/i.test(message)) {
       throw new Error(`another process uses the store ${file}; stop that controller first`);
@@ -68,6 +62,7 @@ export function openSqliteStore(file: string, options: SqliteOptions = {}): Stor
 
 class SqliteStore implements Store {
   readonly #db: DatabaseSync;
+  readonly #unlock: () => void;
   readonly #keep: number;
   readonly #sql;
   readonly #watches: SqliteWatches;
@@ -76,8 +71,9 @@ class SqliteStore implements Store {
   #compacted: number;
   #closed = false;
 
-  constructor(db: DatabaseSync, keep: number) {
+  constructor(db: DatabaseSync, unlock: () => void, keep: number) {
     this.#db = db;
+    this.#unlock = unlock;
     this.#keep = keep;
     this.#sql = {
       get: db.prepare('SELECT key, value, created, modified FROM entries WHERE key = ?'),
@@ -176,6 +172,7 @@ class SqliteStore implements Store {
     this.#watches.close();
     this.#leases.close();
     this.#db.close();
+    this.#unlock();
   }
 
   #checkOpen(): void {

@@ -127,7 +127,10 @@ test('a backup of an embedded store is restored on another host, and is refused 
   const file = path.join(temporaryFolder(t), 'backup');
   const before = await start(data);
   const known = await fillCluster(before);
-  await assert.rejects(run('backup', file, '--data', data), /another process uses the store/);
+  await assert.rejects(
+    run('copy', '--to', 'etcd', '--etcd', 'http://127.0.0.1:1', '--data', data),
+    /another process uses/,
+  );
   await before.stop();
   assert.match(await run('backup', file, '--data', data), /wrote \d+ keys .*, and \d+ files of .*: keep it secret/);
   assert.equal(statSync(file).mode & 0o777, 0o600);
