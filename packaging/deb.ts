@@ -14,11 +14,19 @@ export function debName({ name, version }: Package, architecture: Architecture):
   return `${name}_${version}_${architecture}.deb`;
 }
 
+/** How a package is compressed. xz, because the dpkg of Debian 11 does not read zstd. `quick`: for tests. */
+const COMPRESSION = { small: ['-Zxz'], quick: ['-Zgzip', '-z1'] } as const;
+
 /**
  * Packs one package into `folder`. The same files give the same bytes. Returns the path of the
  * package.
  */
-export function packDeb(pack: Package, architecture: Architecture, folder: string): string {
+export function packDeb(
+  pack: Package,
+  architecture: Architecture,
+  folder: string,
+  compression: keyof typeof COMPRESSION = 'small',
+): string {
   const control = join(pack.tree, 'DEBIAN');
   mkdirSync(control, { mode: 0o755 });
   const files = filesIn(pack.tree).filter((path) => !path.startsWith(control));
@@ -39,9 +47,8 @@ export function packDeb(pack: Package, architecture: Architecture, folder: strin
     utimesSync(path, pack.epoch, pack.epoch);
   }
   const target = join(folder, debName(pack, architecture));
-  execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', pack.tree, target], {
+  execFileSync('dpkg-deb', ['--root-owner-group', ...COMPRESSION[compression], '--build', pack.tree, target], {
     // One thread: several threads divide the data into blocks, whose number depends on the machine.
-    // xz is used, because the dpkg of Debian 11 does not read zstd.
     env: { ...process.env, SOURCE_DATE_EPOCH: String(pack.epoch), DPKG_DEB_THREADS_MAX: '1' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });

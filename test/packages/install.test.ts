@@ -30,9 +30,9 @@ let untouched: Awaited<ReturnType<typeof picture>>;
  */
 async function build(version: string): Promise<Record<string, string>> {
   const output = join(builds, version);
-  const argv = ['--architecture', ARCHITECTURE, '--version', version, '--output', output];
+  const argv = ['--architecture', ARCHITECTURE, '--version', version, '--output', output, '--quick'];
   const main = join(import.meta.dirname, '../../packaging/main.ts');
-  await run([process.execPath, main, ...argv], { timeoutMs: 280_000 });
+  await run([process.execPath, main, ...argv], { timeoutMs: 900_000 });
   return Object.fromEntries(
     debsIn(output).map((file) => {
       copyFileSync(join(output, file), join(host.root, 'root', file));
@@ -169,6 +169,24 @@ test('neither service is root, and they have five capabilities and none, with sy
     const [, exposure] = /exposure level for \S+: ([0-9.]+)/.exec(stdout) ?? [];
     assert.ok(Number(exposure) < most, `${unit}: ${exposure}`);
   }
+});
+
+test('root makes a backup of the running controller, whose files stay its own, and restores it', async () => {
+  const data = '/var/lib/mirrorplane';
+  assert.match(await mirrorplane('store', 'backup', '/root/backup', '--data', data), /^wrote \d+ keys/);
+  const strangers = async () => (await host.run(['find', data, '!', '-user', 'mirrorplane'])).stdout;
+  assert.equal(await strangers(), '');
+  await mirrorplane('domain', 'create', 'later');
+  await host.run(['systemctl', 'stop', 'mirrorplane-controller']);
+  await mirrorplane('store', 'restore', '/root/backup', '--data', data, '--overwrite');
+  assert.equal(await strangers(), '');
+  await host.run(['systemctl', 'start', 'mirrorplane-controller']);
+  const { items } = await json('domain', 'list');
+  assert.deepEqual(
+    items.map(({ name }: { name: string }) => name),
+    ['dc-1'],
+  );
+  await host.run(['rm', '/root/backup']);
 });
 
 test('files and pins of an agent that ran as root become those of its user', async () => {
