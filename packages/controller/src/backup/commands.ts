@@ -3,6 +3,7 @@ import { existsSync, lchownSync, statSync } from 'node:fs';
 import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { clusterKeyFile } from '../shared/cluster-key.ts';
 import { type Contents, contentsOf, digestOf, fill } from '../store/contents.ts';
 import { openStore, openToRead, openWholeStore, type StorePlace, storeFile } from '../store/open.ts';
 import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../store/options.ts';
@@ -11,7 +12,7 @@ import type { Store } from '../store/store.ts';
 import { HighestRevision } from './audited-revision.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
-import { emptyForFiles, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
+import { emptyForFiles, makeNewKey, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
 
 interface Arguments extends StoreOptions {
   data: string;
@@ -38,6 +39,11 @@ export function storeCommands(say: Say = (text) => process.stdout.write(`${text}
     .argument('<file>', 'file that "store backup" has written')
     .option('--overwrite', 'replace the store and the files that are there')
     .action(async (file, options) => say(await restore(file, options)));
+  add(
+    command,
+    'new-key',
+    'put a new key into cluster.key, above the one that is there; the next leader seals all with it',
+  ).action(async (options) => say(await newKey(options)));
   return command;
 }
 
@@ -91,6 +97,17 @@ async function backup(file: string, options: Arguments): Promise<string> {
     const files = new Set([...dataFiles(data), ...(shared?.names ?? [])]);
     return `wrote ${described(contents)}, and ${files.size} files of ${data}, to ${file}: keep it secret`;
   });
+}
+
+async function newKey(options: Arguments): Promise<string> {
+  const { data } = options;
+  const etcd = etcdOptionsOf(options);
+  if (etcd === undefined) {
+    throw new Error('name the etcd cluster with --etcd: a store in a file is not sealed');
+  }
+  await using(await openToRead({ data, etcd }), async ({ shared }) => makeNewKey(data, shared));
+  const file = clusterKeyFile(data);
+  return `wrote a new key to ${file}, above the one that is used: copy the file to all other controllers, and restart the one that leads. The former key goes when all is sealed with the new one`;
 }
 
 async function* linesOf(

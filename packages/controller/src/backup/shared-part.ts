@@ -4,8 +4,8 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { hashOfLine, parseChainLine } from '@mirrorplane/contract/audit-chain';
 import { AUDIT_LOG, isBeginning } from '../shared/audit-local.ts';
-import { ClusterKey } from '../shared/cluster-key.ts';
-import { type Mark, readMark, requireKey } from '../shared/mark.ts';
+import { ClusterKey, writeClusterKey } from '../shared/cluster-key.ts';
+import { isSealedBy, type Mark, readMark, requireKey } from '../shared/mark.ts';
 import { emptyFor } from '../shared/move.ts';
 import { MOVING_FILE } from '../shared/moving.ts';
 import { readPieces } from '../shared/pieces.ts';
@@ -40,6 +40,25 @@ export async function emptyForFiles({ shared }: Pick<Store, 'shared'>, data: str
   await files.replace(MOVING_FILE, `${id}\n`);
   const mark: Mark = { state: 'moving', id, host: hostname(), data: path.resolve(data) };
   await emptyFor(mark, new SharedWriter(shared), ClusterKey.read(data)!);
+}
+
+/**
+ * Puts a new key into `cluster.key`, above the one that is used. Nothing in etcd changes.
+ * @throws Error with a remedy if there is another key, or one is being changed already
+ */
+export async function makeNewKey(data: string, space: SharedSpace | undefined): Promise<void> {
+  const mark = space && (await readMark(space));
+  if (mark?.state !== 'shared') {
+    throw new Error('controllers share nothing in this etcd yet: start one first');
+  }
+  const key = requireKey(data, mark);
+  if (key.hasFormer || !isSealedBy(key, mark)) {
+    const what = 'there is a new key already, and not all is sealed with it';
+    throw new Error(
+      `${what}: copy cluster.key to all controllers, restart the one that leads, and wait for the entry "rotate" in the audit log`,
+    );
+  }
+  writeClusterKey(data, key.textWithNew());
 }
 
 /** @throws Error with a remedy if controllers share something, and it may not be overwritten */

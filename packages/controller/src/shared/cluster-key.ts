@@ -2,15 +2,30 @@
  * The key of the cluster: DATA/cluster.key, the same on every controller. It seals what controllers
  * share in etcd: AES-256-GCM, bound to the name of its key there. Each value has a key of its own,
  * made of this one and of random bytes, so that no two values share a key and a nonce.
+ *
+ * The file has a key a line. The first one seals. While it takes the place of another one, the other
+ * one is below it, and opens what it has sealed.
  */
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { replaceFileSync } from '@mirrorplane/base';
+import { draftOf, replaceFileSync, syncFolder } from '@mirrorplane/base';
 import { readSecretFile } from '@mirrorplane/daemon';
 
 const KEY_BYTES = 32;
+/** Keys of a file. */
+const MOST_KEYS = 2;
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -31,10 +46,11 @@ export class SealError extends Error {
 export const clusterKeyFile = (data: string) => path.join(data, 'cluster.key');
 
 export class ClusterKey {
-  readonly #secret: Buffer;
+  /** The first one seals, all open. */
+  readonly #secrets: readonly Buffer[];
 
-  private constructor(secret: Buffer) {
-    this.#secret = secret;
+  private constructor(secrets: readonly Buffer[]) {
+    this.#secrets = secrets;
   }
 
   /**
@@ -46,11 +62,12 @@ export class ClusterKey {
     if (!existsSync(file)) {
       return undefined;
     }
-    const secret = Buffer.from(readSecretFile(file, 'the key of the cluster'), 'base64');
-    if (secret.length !== KEY_BYTES) {
-      throw new Error(`${file} holds no key: it has to be ${KEY_BYTES} bytes in base64`);
+    const lines = readSecretFile(file, 'the key of the cluster').split(/\s+/);
+    const secrets = lines.map((line) => Buffer.from(line, 'base64'));
+    if (secrets.length > MOST_KEYS || !secrets.every(({ length }) => length === KEY_BYTES)) {
+      throw new Error(`${file} holds no key: it has to be ${KEY_BYTES} bytes in base64, or two such lines`);
     }
-    return new ClusterKey(secret);
+    return new ClusterKey(secrets);
   }
 
   /** Makes the key, readable by its owner only. */
@@ -64,6 +81,29 @@ export class ClusterKey {
     return `${randomBytes(KEY_BYTES).toString('base64')}\n`;
   }
 
+  /** Whether the key before is in the file, too. */
+  get hasFormer(): boolean {
+    return this.#secrets.length > 1;
+  }
+
+  /** The text of a file with a new key, and this one below it. */
+  textWithNew(): string {
+    return ClusterKey.newText() + this.textAlone();
+  }
+
+  /** The text of a file with the first key alone. */
+  textAlone(): string {
+    return `${this.#secrets[0]!.toString('base64')}\n`;
+  }
+
+  /** The key before, alone. @throws Error if there is none */
+  former(): ClusterKey {
+    if (!this.hasFormer) {
+      throw new Error('there is no former key');
+    }
+    return new ClusterKey(this.#secrets.slice(1));
+  }
+
   /**
    * Seals a text.
    * @param name of the key in etcd: it is opened for no other one
@@ -71,44 +111,94 @@ export class ClusterKey {
    */
   seal(name: string, text: string, isLong = false): Buffer {
     const body = isLong ? deflateRawSync(text, { level: 1 }) : Buffer.from(text);
-    const salt = randomBytes(SALT_BYTES);
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv(CIPHER, this.#keyOf(salt), nonce).setAAD(Buffer.from(name));
-    const how = Buffer.from([isLong ? DEFLATED : PLAIN]);
-    return Buffer.concat([
-      Buffer.from([SEALED]),
-      salt,
-      nonce,
-      cipher.update(how),
-      cipher.update(body),
-      cipher.final(),
-      cipher.getAuthTag(),
-    ]);
+    return this.#sealBody(name, Buffer.concat([Buffer.from([isLong ? DEFLATED : PLAIN]), body]));
   }
 
   /** Opens a value. @throws SealError if it was changed, is of another key, or of another name */
   open(name: string, value: Buffer): string {
-    const from = 1 + SALT_BYTES + NONCE_BYTES;
     try {
-      if (value[0] !== SEALED || value.length <= from + TAG_BYTES) {
-        throw new Error('it is not sealed');
-      }
-      const nonce = value.subarray(1 + SALT_BYTES, from);
-      const decipher = createDecipheriv(CIPHER, this.#keyOf(value.subarray(1, 1 + SALT_BYTES)), nonce, {
-        authTagLength: TAG_BYTES,
-      });
-      decipher.setAAD(Buffer.from(name)).setAuthTag(value.subarray(-TAG_BYTES));
-      const all = Buffer.concat([decipher.update(value.subarray(from, -TAG_BYTES)), decipher.final()]);
+      const all = this.#secrets.map((secret) => bodyOf(secret, name, value)).find((one) => one !== undefined)!;
       const body = all.subarray(1);
       return (all[0] === DEFLATED ? inflateRawSync(body, { maxOutputLength: MOST_BYTES }) : body).toString();
     } catch {
-      throw new SealError(
-        `the value of /mirrorplane/shared/${name} in etcd cannot be opened with cluster.key: it was changed, or is the value of another key. Nothing was overwritten. Find out who has written to etcd; "mirrorplane store restore" writes a backup in its place`,
-      );
+      throw sealError(name);
     }
   }
 
-  #keyOf(salt: Buffer): Buffer {
-    return createHmac('sha256', this.#secret).update('mirrorplane shared 1').update(salt).digest();
+  /** Whether the first key has sealed a value. */
+  hasSealed(name: string, value: Buffer): boolean {
+    return bodyOf(this.#secrets[0]!, name, value) !== undefined;
   }
+
+  /**
+   * Seals a value again that the key before has sealed.
+   * @returns undefined: the first key has sealed it
+   * @throws SealError as `open`
+   */
+  sealAgain(name: string, value: Buffer): Buffer | undefined {
+    if (this.hasSealed(name, value)) {
+      return undefined;
+    }
+    const body = this.#secrets.slice(1).flatMap((secret) => bodyOf(secret, name, value) ?? [])[0];
+    if (body === undefined) {
+      throw sealError(name);
+    }
+    return this.#sealBody(name, body);
+  }
+
+  /** @param all how the text is written, and the text */
+  #sealBody(name: string, all: Buffer): Buffer {
+    const salt = randomBytes(SALT_BYTES);
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(CIPHER, keyOf(this.#secrets[0]!, salt), nonce).setAAD(Buffer.from(name));
+    const sealed = [cipher.update(all), cipher.final()];
+    return Buffer.concat([Buffer.from([SEALED]), salt, nonce, ...sealed, cipher.getAuthTag()]);
+  }
+}
+
+/** Writes the file. It gets the owner of the data directory, so root may call this for the controller. */
+export function writeClusterKey(data: string, text: string): void {
+  const file = clusterKeyFile(data);
+  const draft = draftOf(file);
+  rmSync(draft, { force: true });
+  const descriptor = openSync(draft, 'wx', 0o600);
+  try {
+    writeFileSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  if (process.geteuid?.() === 0) {
+    const { uid, gid } = statSync(data);
+    chownSync(draft, uid, gid);
+  }
+  renameSync(draft, file);
+  syncFolder(data);
+}
+
+/** What a value has, if this secret has sealed it with this name. */
+function bodyOf(secret: Buffer, name: string, value: Buffer): Buffer | undefined {
+  const from = 1 + SALT_BYTES + NONCE_BYTES;
+  if (value[0] !== SEALED || value.length <= from + TAG_BYTES) {
+    return undefined;
+  }
+  try {
+    const key = keyOf(secret, value.subarray(1, 1 + SALT_BYTES));
+    const nonce = value.subarray(1 + SALT_BYTES, from);
+    const decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+    decipher.setAAD(Buffer.from(name)).setAuthTag(value.subarray(-TAG_BYTES));
+    return Buffer.concat([decipher.update(value.subarray(from, -TAG_BYTES)), decipher.final()]);
+  } catch {
+    return undefined;
+  }
+}
+
+function sealError(name: string): SealError {
+  return new SealError(
+    `the value of /mirrorplane/shared/${name} in etcd cannot be opened with cluster.key: it was changed, or is the value of another key. Nothing was overwritten. Find out who has written to etcd; "mirrorplane store restore" writes a backup in its place`,
+  );
+}
+
+function keyOf(secret: Buffer, salt: Buffer): Buffer {
+  return createHmac('sha256', secret).update('mirrorplane shared 1').update(salt).digest();
 }

@@ -12,7 +12,7 @@ import type { SharedSpace, Store, StoreEvent, Watch } from '../store/store.ts';
 import { AUDIT_LOG, LocalAudit } from './audit-local.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import { writeLocalFiles } from './local-files.ts';
-import { MARK_KEY, parseMark, readMark, requireKey, type StoredMark } from './mark.ts';
+import { dropFormerKey, MARK_KEY, parseMark, readMark, requireKey, type StoredMark } from './mark.ts';
 import { isMovedFrom, movedElsewhere } from './moving.ts';
 import { openPiece, type Piece, parsePieceKey, readPieces } from './pieces.ts';
 import { said } from './said.ts';
@@ -117,7 +117,7 @@ class Following implements Follower {
   /** Takes all that is there, and follows from there on. */
   async begin(): Promise<void> {
     const revision = await this.#space.revision();
-    this.#key = requireShared(this.#data, await readMark(this.#space, { revision }));
+    this.#useMark(await readMark(this.#space, { revision }));
     this.#files = new Map();
     for (const { key, value } of await allEntries(this.#space, FILES_PREFIX, { revision })) {
       this.#takeFile(key, value);
@@ -163,7 +163,7 @@ class Following implements Follower {
           this.#takeFile(key, event.type === 'put' ? (event.entry.value as Buffer) : undefined);
           isOther ||= !key.startsWith(FILES_PREFIX + COUNTERS_PREFIX);
         } else if (key === MARK_KEY) {
-          requireShared(this.#data, event.type === 'put' ? parseMark(event.entry.value as Buffer) : undefined);
+          this.#useMark(event.type === 'put' ? parseMark(event.entry.value as Buffer) : undefined);
         } else if (event.type === 'put') {
           await this.#takePiece(key, event.entry.value as Buffer);
         }
@@ -175,6 +175,12 @@ class Following implements Follower {
     } catch (error) {
       void this.#again(error as Error);
     }
+  }
+
+  /** The key may be another one: the file is read again. */
+  #useMark(mark: StoredMark | undefined): void {
+    this.#key = requireShared(this.#data, mark);
+    dropFormerKey(this.#data, mark!);
   }
 
   #takeFile(key: string, value: Buffer | undefined): void {

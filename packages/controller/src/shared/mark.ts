@@ -4,7 +4,7 @@
  */
 import { allEntries } from '../store/shared-space.ts';
 import type { SharedOperation, SharedRange, SharedSpace } from '../store/store.ts';
-import { ClusterKey, clusterKeyFile } from './cluster-key.ts';
+import { ClusterKey, clusterKeyFile, writeClusterKey } from './cluster-key.ts';
 
 export const MARK_KEY = 'about';
 /** Sealed, so that a key is known to be the right one. */
@@ -20,6 +20,10 @@ export interface Mark {
   data: string;
   /** What was moved, and is not in the audit log yet. */
   moved?: string;
+  /** Sealed with the key that seals. Left out where it is written first. */
+  check?: string;
+  /** Sealed with the key before: some values may be so, too. Absent: none are. */
+  former?: string;
 }
 
 /** As it is in the store. */
@@ -38,27 +42,51 @@ export function parseMark(value: Buffer): StoredMark {
   return JSON.parse(value.toString()) as StoredMark;
 }
 
-/** The operation that writes it. */
+/** The operation that writes it. A `check` that it has stays. */
 export function markOperation(key: ClusterKey, mark: Mark): SharedOperation {
-  const stored: StoredMark = { ...mark, check: key.seal(MARK_KEY, CHECKED).toString('base64') };
+  const stored: StoredMark = { ...mark, check: mark.check ?? checkOf(key) };
   return { type: 'put', key: MARK_KEY, value: Buffer.from(JSON.stringify(stored)) };
+}
+
+/** A text by which a key is known to be the right one. */
+export function checkOf(key: ClusterKey): string {
+  return key.seal(MARK_KEY, CHECKED).toString('base64');
+}
+
+/** Whether the first key of a controller is the one that seals, and no value is sealed with another one. */
+export function isSealedBy(key: ClusterKey, { check, former }: StoredMark): boolean {
+  return former === undefined && key.hasSealed(MARK_KEY, Buffer.from(check, 'base64'));
 }
 
 /**
  * The key of this controller for what is shared.
  * @throws Error that says what to copy from where, if there is none, or another one
  */
-export function requireKey(data: string, { host, data: where, check }: StoredMark): ClusterKey {
+export function requireKey(data: string, { host, data: where, check, former }: StoredMark): ClusterKey {
   const file = clusterKeyFile(data);
   const remedy = `copy ${clusterKeyFile(where)} of the host ${host}, or of any other controller of this cluster, to ${file} (mode 0600), and start again. Nothing was changed`;
   const key = ClusterKey.read(data);
   if (key === undefined) {
     throw new Error(`there is no ${file}, and the store in etcd is sealed with one: ${remedy}`);
   }
-  try {
-    key.open(MARK_KEY, Buffer.from(check, 'base64'));
-  } catch {
-    throw new Error(`${file} is not the key that the store in etcd is sealed with: ${remedy}`);
+  for (const text of [check, ...(former === undefined ? [] : [former])]) {
+    try {
+      key.open(MARK_KEY, Buffer.from(text, 'base64'));
+    } catch {
+      throw new Error(`${file} is not the key that the store in etcd is sealed with: ${remedy}`);
+    }
   }
   return key;
+}
+
+/** Leaves only the key that seals in `cluster.key`, if no value needs the one before. A file that may not be written stays. */
+export function dropFormerKey(data: string, mark: StoredMark): void {
+  const key = ClusterKey.read(data);
+  if (key?.hasFormer && isSealedBy(key, mark)) {
+    try {
+      writeClusterKey(data, key.textAlone());
+    } catch {
+      // It opens the same values.
+    }
+  }
 }

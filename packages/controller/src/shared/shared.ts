@@ -5,6 +5,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@mirrorplane/daemon';
 import { CONTROLLER_ACTOR } from '../audit/actors.ts';
 import type { AuditLog } from '../audit/audit.ts';
@@ -12,13 +13,14 @@ import type { Session } from '../auth/sessions.ts';
 import type { EventCopy } from '../events/stored-events.ts';
 import type { SharedSpace, Store } from '../store/store.ts';
 import { AUDIT_LOG, auditBegins, type CaughtUp, LocalAudit } from './audit-local.ts';
-import { ClusterKey } from './cluster-key.ts';
+import { ClusterKey, SealError } from './cluster-key.ts';
 import { hasAuthority, readLocalFiles, writeLocalFiles } from './local-files.ts';
-import { type Mark, markOperation, readMark, requireKey } from './mark.ts';
+import { dropFormerKey, type Mark, markOperation, readMark, requireKey, type StoredMark } from './mark.ts';
 import { moveToStore } from './move.ts';
 import { beginMoving, endMoving, isMovedFrom, movedElsewhere } from './moving.ts';
 import { readPieces } from './pieces.ts';
 import { said } from './said.ts';
+import { beginSealing, endSealing, sealValues } from './seal-again.ts';
 import { EVENTS_LOG, eventCopy, eventsText, writeEvents } from './shared-events.ts';
 import { EVENTS_TOLD, SharedFiles } from './shared-files.ts';
 import { SharedLog } from './shared-log.ts';
@@ -43,6 +45,8 @@ export class Shared {
   readonly #writer: SharedWriter;
   readonly #mark: Mark;
   readonly #done: CaughtUp;
+  #sealing: Promise<void> | undefined;
+  readonly #closing = new AbortController();
 
   /** For `openShared`. */
   constructor(parts: Opened & { data: string; key: ClusterKey; writer: SharedWriter; done: CaughtUp }) {
@@ -85,12 +89,53 @@ export class Shared {
     for (const message of said(this.#done)) {
       tell(message);
     }
+    if (mark.check !== undefined) {
+      this.#sealing = this.#sealAgain({ ...mark, check: mark.check }, audit, tell);
+    }
   }
 
-  close(): Promise<void> {
-    return this.#writer.settled();
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#sealing;
+    await this.#writer.settled();
+  }
+
+  /** Ends what a new `cluster.key` has begun. What cannot be done now, is done later. */
+  async #sealAgain(mark: StoredMark, audit: Pick<AuditLog, 'append'>, tell: (message: string) => void): Promise<void> {
+    const { signal } = this.#closing;
+    while (mark.former !== undefined) {
+      if (signal.aborted) {
+        return;
+      }
+      try {
+        const count = await sealValues(this.#writer, this.#key, () => signal.aborted);
+        if (count === undefined) {
+          return;
+        }
+        // Before it is over: a controller that is killed here says it twice.
+        const detail = `what controllers share in etcd is sealed with a new cluster.key: ${count} values`;
+        await audit.append({
+          ...CONTROLLER_ACTOR,
+          action: 'rotate',
+          resource: 'store/cluster-key',
+          outcome: 'done',
+          detail,
+        });
+        mark = await endSealing(this.#writer, this.#key, mark);
+      } catch (error) {
+        if (error instanceof SealError) {
+          tell(`values in etcd are not sealed with the new cluster.key: ${(error as Error).message}`);
+          return;
+        }
+        await sleep(AGAIN_MS, undefined, { signal }).catch(() => undefined);
+      }
+    }
+    dropFormerKey(this.#data, mark);
   }
 }
+
+/** Milliseconds before another try to seal values again. */
+const AGAIN_MS = 1000;
 
 const TOKENS = ['admin-token', 'read-token'] as const;
 
@@ -120,7 +165,7 @@ export async function openShared({ data, store, log }: Parts): Promise<Shared | 
   let first: Mark | undefined;
   if (found?.state === 'shared') {
     key = requireKey(data, found);
-    mark = found;
+    mark = await beginSealing(writer, key, found);
   } else if (found !== undefined || hasAuthority(data)) {
     if (found !== undefined && !isMovedFrom(data, found)) {
       throw movedElsewhere(found);

@@ -40,6 +40,22 @@ export class SharedWriter {
     });
   }
 
+  /**
+   * Writes what it makes of values as they are now: no other write comes in between.
+   * @param make may read. It makes no more than one transaction takes
+   * @throws as `write`
+   */
+  rewrite(make: () => Promise<readonly SharedOperation[]>): Promise<void> {
+    return this.#serial.run(async () => {
+      // Known before anything is read, so that a write whose outcome was not known is seen.
+      this.#revision ??= await this.#readRevision();
+      const ops = await make();
+      if (ops.length > 0) {
+        await this.#commit([{ ops, done: () => undefined }]);
+      }
+    });
+  }
+
   /** Resolves when no write is under way. */
   settled(): Promise<void> {
     return this.#serial.settled();
