@@ -33,7 +33,7 @@ async function startProcess(t: TestContext, data: string) {
     return callApi({ socketPath, method, url, body, headers: { authorization: `Bearer ${token}` } });
   };
   const isReady = async () => (await callApi({ socketPath, method: 'GET', url: '/readyz' })).status === 200;
-  await until('the controller to be ready', () => isReady().catch(() => false), { limitMs: 60_000 });
+  await until('the controller to be ready', () => isReady().catch(() => false), { limitMs: 120_000 });
   const stop = async () => {
     child.kill('SIGTERM');
     await once(child, 'exit');
