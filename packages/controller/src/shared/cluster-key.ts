@@ -8,9 +8,9 @@
  */
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import {
-  chownSync,
   closeSync,
   existsSync,
+  fchownSync,
   fsyncSync,
   openSync,
   renameSync,
@@ -164,13 +164,14 @@ export function writeClusterKey(data: string, text: string): void {
   const descriptor = openSync(draft, 'wx', 0o600);
   try {
     writeFileSync(descriptor, text);
+    if (process.geteuid?.() === 0) {
+      // By the descriptor: the owner of the directory could put a link there meanwhile.
+      const { uid, gid } = statSync(data);
+      fchownSync(descriptor, uid, gid);
+    }
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
-  }
-  if (process.geteuid?.() === 0) {
-    const { uid, gid } = statSync(data);
-    chownSync(draft, uid, gid);
   }
   renameSync(draft, file);
   syncFolder(data);

@@ -2,7 +2,7 @@
  * Keeps other controllers away from an embedded store, and lets backups read it. The kernel frees
  * the lock when the process ends in any way.
  */
-import { closeSync, constants, fchownSync, openSync, statSync } from 'node:fs';
+import { closeSync, fchownSync, openSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
@@ -30,10 +30,20 @@ export function lockSqlite(file: string): () => void {
   return () => db.close();
 }
 
-/** A command that root runs leaves a file that the controller can use, as SQLite does. */
+/**
+ * A command that root runs leaves a file that the controller can use, as SQLite does. One that is
+ * there keeps its owner: it may be a link to a file of another user.
+ */
 function makeFile(file: string): void {
-  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
-  const descriptor = openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, 'wx', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      return;
+    }
+    throw error;
+  }
   if (process.geteuid?.() === 0) {
     const { uid, gid } = statSync(path.dirname(file));
     fchownSync(descriptor, uid, gid);

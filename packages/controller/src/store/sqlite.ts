@@ -45,8 +45,12 @@ export function openSqliteStore(file: string, options: SqliteOptions = {}): Stor
     // SQLite gives its additional files the same mode.
     closeSync(openSync(file, 'a', 0o600));
     db = new DatabaseSync(file, { timeout: 1000 });
-    // Each change is synced. Backups read meanwhile.
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    // Each change is synced. Backups read meanwhile, which no other mode allows.
+    const mode = db.prepare('PRAGMA journal_mode = WAL').get()!.journal_mode;
+    if (mode !== 'wal') {
+      throw new Error(`its file system has no memory that processes share (journal_mode ${mode})`);
+    }
+    db.exec('PRAGMA synchronous = FULL;');
     db.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`);
     return new SqliteStore(db, unlock, options.keepRevisions ?? 256);
   } catch (error) {
