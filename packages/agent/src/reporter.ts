@@ -5,6 +5,7 @@ import {
   type AgentMessage,
   type CaptureStatus,
   type CounterReading,
+  CounterWriter,
   type Device,
   type DeviceBudget,
   type Hello,
@@ -72,6 +73,7 @@ export class Reporter {
     devices: new ToldRows<Device>(({ ifindex }) => String(ifindex), MAX_DEVICES),
     captures: new ToldRows<CaptureStatus>(({ capture }) => capture, MAX_CAPTURE_STATUSES),
     counters: new ToldCounters(),
+    numbers: new CounterWriter(),
     /** The list that `devices` has. */
     listed: undefined as readonly NodeDevice[] | undefined,
     underlay: '',
@@ -107,8 +109,8 @@ export class Reporter {
 
   /** The first messages on every connection. Nothing has been told on it. */
   greeting(): AgentMessage[] {
-    const { devices, captures, counters } = this.#told;
-    for (const told of [devices, captures, counters, this.#parts.traffic]) {
+    const { devices, captures, counters, numbers } = this.#told;
+    for (const told of [devices, captures, counters, numbers, this.#parts.traffic]) {
       told?.forget();
     }
     this.#told.listed = undefined;
@@ -161,7 +163,8 @@ export class Reporter {
       // A device may have come, and be counted, before the pass that has found it has ended.
       this.sendInventory();
       const report = this.#told.counters.tell(all, this.#reporting !== undefined);
-      this.#link.send({ type: 'counters', reading, report, ...more });
+      const message = { type: 'counters', reading, report, ...more } as const;
+      this.#link.send(this.#reporting?.numbers ? this.#told.numbers.write(message) : message);
     } catch (error) {
       this.#parts.log.warn({ err: error }, 'counters could not be read');
     } finally {
@@ -204,6 +207,7 @@ export class Reporter {
       kernel: release(),
       hook: datapath.hookKind(),
       differences: true,
+      numbers: true,
       ...this.#parts.has(),
       ...(underlay !== undefined && { underlay }),
       ...(appliedRevision !== undefined && { appliedRevision }),

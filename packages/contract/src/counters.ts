@@ -135,6 +135,13 @@ export const ERSPAN_OVERHEAD = 50;
 
 /** Counts of one source and direction of one policy on one node, since `epoch` began. */
 export const CaptureReport = z.object({
+  number: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_CAPTURE_STATUSES - 1)
+    .optional()
+    .meta({ description: 'Stands for this row on this connection from now on: see `CounterNumbers`.' }),
   policy: Id,
   source: Id,
   direction: z.enum(['inbound', 'outbound']),

@@ -3,7 +3,7 @@
  * thousand each second. Such a row is taken as it is: a schema would take five times as long to
  * come to the same. Everything else is left to the schemas.
  */
-import { MAX_COUNT, MAX_ID } from './bounds.ts';
+import { MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_ID } from './bounds.ts';
 import { NAME_PATTERN } from './names.ts';
 
 type Fields = Record<string, unknown>;
@@ -43,6 +43,9 @@ const optional =
     value === undefined || check(value);
 
 const isCount = has({ packets: isAmount, bytes: isAmount });
+const isNumber = optional(
+  (value) => Number.isInteger(value) && (value as number) >= 0 && (value as number) < MAX_CAPTURE_STATUSES,
+);
 const isLife = optional((value) => Number.isSafeInteger(value));
 
 /** An object with some of these names, and a count of each. */
@@ -64,6 +67,7 @@ export function plainRows(reasons: {
   });
   return {
     isCapture: has({
+      number: isNumber,
       policy: isId,
       source: isId,
       direction: (value) => value === 'inbound' || value === 'outbound',

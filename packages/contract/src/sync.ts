@@ -15,6 +15,7 @@ import {
   Word,
 } from './bounds.ts';
 import { AuthorityMessage, CertificateMessage, CertificateStoredMessage, RenewMessage } from './certificates.ts';
+import { CounterNumbers } from './counter-numbers.ts';
 import { CounterReport } from './counters.ts';
 import { EventsMessage, EventsTakenMessage } from './events.ts';
 import { Device, DeviceBudget, HookKind, Underlay } from './inventory.ts';
@@ -74,6 +75,10 @@ export const Hello = z.object({
   differences: z.literal(true).optional().meta({
     description:
       'The agent reports differences where the controller asks for them. Absent: it is of an earlier version.',
+  }),
+  numbers: z.literal(true).optional().meta({
+    description:
+      'The agent tells counters as numbers where the controller asks for them. Absent: it is of an earlier version.',
   }),
   takesDifferences: z.literal(true).optional().meta({
     description: 'Programs may be sent as differences. Absent: the agent is of an earlier version.',
@@ -171,6 +176,7 @@ export const CountersMessage = z.object({
     description: 'Of the devices by which copies leave; left out where none has one.',
   }),
   traffic: TrafficReport.optional().meta({ description: 'In every second message, and in none of earlier agents.' }),
+  numbers: CounterNumbers.optional().meta({ description: 'More rows of the report and of the traffic, as numbers.' }),
 });
 export type CountersMessage = z.infer<typeof CountersMessage>;
 
@@ -228,6 +234,7 @@ export const ReportingMessage = z.object({
   type: z.literal('reporting'),
   counterIntervalMs: z.number().int().min(COUNTER_INTERVAL_MS.least).max(COUNTER_INTERVAL_MS.most),
   whole: z.literal(true).optional().meta({ description: 'The next counters are whole, once.' }),
+  numbers: z.literal(true).optional().meta({ description: 'Counters are told as numbers, where they can be.' }),
 });
 export type ReportingMessage = z.infer<typeof ReportingMessage>;
 

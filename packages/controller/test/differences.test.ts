@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
-import { type CounterReport, ZERO } from '@mirrorplane/contract';
+import { type CounterNumbers, type CounterReport, ZERO } from '@mirrorplane/contract';
 import { Bench, vmDevice } from './harness.ts';
 
 const options = { timeout: 60_000 };
@@ -11,10 +11,10 @@ async function start(t: TestContext) {
   const bench = await Bench.start(t);
   await bench.cluster('node-1');
   const credentials = await bench.credentials('node-1');
-  const connect = async () => {
+  const connect = async (more: { numbers?: true } = {}) => {
     const agent = await bench.connect(credentials);
     agent.confirms = false;
-    agent.hello('node-1', { differences: true });
+    agent.hello('node-1', { differences: true, ...more });
     await until('it is asked for differences', () => agent.reporting.length > 0);
     return agent;
   };
@@ -102,4 +102,34 @@ test('counters that are not taken over are asked for once more, and not without 
     agent.reporting.map(({ whole }) => whole),
     [undefined, true],
   );
+});
+
+test('an agent that can is asked for numbers, and its counts by number are those of the rows', options, async (t) => {
+  const { bench, connect } = await start(t);
+  const agent = await connect({ numbers: true });
+  assert.deepEqual(agent.reporting, [{ type: 'reporting', counterIntervalMs: 1000, numbers: true }]);
+  agent.inventory(vmDevice('a/0', 5), vmDevice('ids/0', 7));
+  const seen = async () => (await bench.get('/api/v1/interfaces')).body.items.length;
+  await until('two interfaces', async () => (await seen()) === 2);
+  const { uid } = await bench.must('POST', '/api/v1/policies', { name: 'p', sources: ['a/0'], destination: 'ids/0' });
+  await until('its program', () => agent.program?.captures.length === 1);
+  const row = (number: number, direction: 'inbound' | 'outbound') => {
+    const counts = { matched: ZERO, sampledOut: ZERO, copied: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
+    return { number, policy: uid as string, source: 'a/0', direction, counts };
+  };
+  const say = (readAt: number, captures: CounterReport['captures'], numbers: CounterNumbers) => {
+    const report = { epoch: 'e', captures, deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+    agent.send({ type: 'counters', reading: { run: 'r', readAt }, report, numbers });
+  };
+  const totals = async () => {
+    const { body } = await bench.get('/api/v1/policies/p/status');
+    const { matched, copied, sampledOut } = body.totals;
+    return [matched, copied, sampledOut].map(({ packets }) => packets).join();
+  };
+  say(1, [row(0, 'inbound'), row(1, 'outbound')], {});
+  say(2, [], { whole: [1, 5, 500], parts: [0, 9, 900, 2, 200, 7, 700, 0, 0] });
+  await until('the counts are there', async () => (await totals()) === '14,12,2');
+  say(3, [], { whole: [2, 1, 1] });
+  assert.equal((await until('a number that was never told ends the connection', () => agent.closed)).code, 4000);
+  assert.equal(await totals(), '14,12,2');
 });

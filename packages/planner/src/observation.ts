@@ -19,7 +19,7 @@ import { sortedBy } from './order.ts';
 export interface SentReading {
   /** ISO 8601 in UTC. */
   at: string;
-  /** Packets by delivery id. */
+  /** Packets by delivery id. Absent: 0. */
   packets: ReadonlyMap<string, number>;
 }
 

@@ -92,9 +92,12 @@ function statusParts(message: StatusMessage, limit: number): StatusMessage[] {
 
 /**
  * Each part is a separate report, because counters that a report does not mention stay unchanged.
- * The last one has the reading.
+ * The last one has the reading. Numbers are bounded, so that all of them fit into the first one.
  */
-function counterParts({ reading, report, traffic, ...message }: CountersMessage, limit: number): CountersMessage[] {
+function counterParts(
+  { reading, report, traffic, numbers, ...message }: CountersMessage,
+  limit: number,
+): CountersMessage[] {
   const empty = { ...report, captures: [], deliveries: [], terminations: [] };
   const carried =
     traffic === undefined ? [] : divide(traffic.devices, limit).map((devices) => ({ ...traffic, devices }));
@@ -109,7 +112,8 @@ function counterParts({ reading, report, traffic, ...message }: CountersMessage,
     ...(index === reports.length - 1 && reading && { reading }),
     report: part,
   }));
-  return [...first, ...rest];
+  const [head, ...others] = [...first, ...rest];
+  return [{ ...head!, ...(numbers && { numbers }) }, ...others];
 }
 
 /** Marks all parts but the last with `more`. */

@@ -6,11 +6,12 @@ import type {
   PeerReport,
   TerminationReport,
 } from '@mirrorplane/contract';
-import { captureId, hookCaptureId } from '@mirrorplane/contract';
+import { type Count, captureId, hookCaptureId, ZERO } from '@mirrorplane/contract';
 import type { CaptureBefore, CountedRows, PreviousReport } from '@mirrorplane/planner';
 import type { Counted, CounterJudge, RefusedCount, RefusedCounts, ReportOf } from './counted.ts';
+import { everyCaptureCount, everyDeliveryCount, everyTerminationCount } from './every-count.ts';
 import { addCaptureGrowth, addDeliveryGrowth, addTerminationGrowth, type Grown } from './grown.ts';
-import { slimCapture } from './slim-capture.ts';
+import { isEmpty, slimCapture } from './slim-capture.ts';
 import { type JudgeOf, type Kind, type SavedTotal, Totals } from './totals.ts';
 
 /** The saved form. */
@@ -23,20 +24,29 @@ export interface SavedTotals {
 }
 
 // Keys of saved totals. They are the same in files of older versions.
-const CAPTURES: Kind<CaptureReport, CaptureBefore> = {
+const CAPTURES: Kind<CaptureReport, CaptureBefore, CaptureBefore['counts'] | Count> = {
   id: ({ policy, source, direction }) => hookCaptureId(captureId(policy, source), direction),
   slim: slimCapture,
-  remember: ({ counts: { copied, dropped, truncated } }) => ({ counts: { copied, dropped, truncated } }),
+  every: everyCaptureCount,
+  // Most sources lose nothing. What they have copied says it all then.
+  remember: ({ counts: { copied, dropped, truncated } }) =>
+    isEmpty(dropped) && truncated.packets === 0 ? copied : { copied, dropped, truncated },
+  recall: (remembered) =>
+    'copied' in remembered ? { counts: remembered } : { counts: { copied: remembered, dropped: {}, truncated: ZERO } },
 };
 const DELIVERIES: Kind<DeliveryReport, DeliveryReport> = {
   id: ({ policy, delivery }) => `${policy}/${delivery}`,
   slim: (report) => report,
+  every: everyDeliveryCount,
   remember: (sum) => sum,
+  recall: (sum) => sum,
 };
 const TERMINATIONS: Kind<TerminationReport, TerminationReport> = {
   id: ({ policy, termination }) => `${policy}/${termination}`,
   slim: (report) => report,
+  every: everyTerminationCount,
   remember: (sum) => sum,
+  recall: (sum) => sum,
 };
 
 /** What is known of a node at the end of an earlier period. */
@@ -108,9 +118,8 @@ export class CounterTotals {
   /** Forgets policies that no longer exist. */
   prune(keep: (policy: string) => boolean): void {
     for (const totals of [this.#captures, this.#deliveries, this.#terminations]) {
-      totals.prune(keep);
+      this.version += totals.prune(keep) ? 1 : 0;
     }
-    this.version++;
   }
 
   /**

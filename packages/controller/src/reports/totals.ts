@@ -2,6 +2,7 @@
 import { addCount, type Count, ZERO } from '@mirrorplane/contract';
 import type { CountedRow } from '@mirrorplane/planner';
 import type { CounterJudge, RefusedCount } from './counted.ts';
+import type { CheckCount, EveryCount } from './every-count.ts';
 
 /** Counts by name, one level deep: `dropped.noDelivery` beside `matched`. */
 type Flat = Record<string, Count>;
@@ -13,11 +14,13 @@ export interface SavedTotal<R> {
   base: Flat;
 }
 
-/** @template B what is remembered of an earlier sum */
-interface Total<R, B> extends SavedTotal<R> {
-  /** The sum one period ago, and two periods ago. Undefined: there was none. */
-  newer?: B | undefined;
-  older?: B | undefined;
+/** @template M what is remembered of an earlier sum */
+interface Total<R, M> extends SavedTotal<R> {
+  /** The period in which the sum was changed last. */
+  period: number;
+  /** The sum at the begin of that period, and of the one before. Undefined: there was none. */
+  newer?: M | undefined;
+  older?: M | undefined;
 }
 
 const isCount = (value: unknown): value is Count =>
@@ -56,35 +59,9 @@ function plus<R extends object>(report: R, base: Flat): R {
   return sum as R;
 }
 
-/**
- * Whether every count of a report passes. Without a list of all counts, because reports come all the time.
- * @param check gets a count, and that of the same name in `other`, if there is one
- */
-function everyCount(
-  report: object,
-  other: object | undefined,
-  check: (count: Count, other?: Count) => boolean,
-): boolean {
-  for (const name in report) {
-    const field = (report as Record<string, unknown>)[name];
-    if (typeof field !== 'object' || field === null) {
-      continue;
-    }
-    const same = (other as Record<string, unknown> | undefined)?.[name];
-    const passes = isCount(field)
-      ? check(field, same as Count | undefined)
-      : everyCount(field, same as object | undefined, check);
-    if (!passes) {
-      return false;
-    }
-  }
-  return true;
-}
-
-/** True if a counter of `next` is smaller than in `last`, because counting started again from 0. */
-function fellBehind(last: object, next: object): boolean {
-  return !everyCount(last, next, (count, now) => (now?.packets ?? 0) >= count.packets);
-}
+/** Of a count of `next` and one of `last`, or the other way round. */
+const isNoLess: CheckCount = (count, now) => (now?.packets ?? 0) >= count.packets;
+const isNoMore: CheckCount = (count, before) => count.packets <= (before?.packets ?? 0);
 
 /**
  * The fastest possible growth in a second: sixteen links of 400 Gbit/s, with small frames for
@@ -94,20 +71,12 @@ const MAX_PER_SECOND: Count = { packets: 1e10, bytes: 1e12 };
 /** The accepted delay of readings, seconds. */
 const LATE_SECONDS = 60;
 
-/** True if a counter has grown faster than possible in this time. @param last undefined: from 0 */
-function grewTooFast(last: object | undefined, next: object, seconds: number): boolean {
+/** Whether a count has grown as far as is possible in this time. */
+function isPossibleIn(seconds: number): CheckCount {
   const most = Math.max(0, seconds) + LATE_SECONDS;
-  return !everyCount(
-    next,
-    last,
-    ({ packets, bytes }, before = ZERO) =>
-      packets - before.packets <= most * MAX_PER_SECOND.packets && bytes - before.bytes <= most * MAX_PER_SECOND.bytes,
-  );
-}
-
-/** True if a counter of `next` is larger than in `last`. */
-function hasGrown(last: object, next: object): boolean {
-  return !everyCount(next, last, (count, before) => count.packets <= (before?.packets ?? 0));
+  const [packetsAtMost, bytesAtMost] = [most * MAX_PER_SECOND.packets, most * MAX_PER_SECOND.bytes];
+  return ({ packets, bytes }, before = ZERO) =>
+    packets - before.packets <= packetsAtMost && bytes - before.bytes <= bytesAtMost;
 }
 
 /** A judge for one kind of report. */
@@ -121,31 +90,37 @@ export interface JudgeOf<R> {
 /** The most counts of each kind that a node may bring along from an earlier record. */
 const MOST_BROUGHT = 4096;
 
-/** How one kind of report is kept. */
-export interface Kind<R, B> {
+/**
+ * How one kind of report is kept.
+ * @template B what of an earlier sum is compared with later ones @template M how that is remembered
+ */
+export interface Kind<R, B, M = B> {
   id: (report: R) => string;
   /** The same report, with parts of an earlier one where they are equal. */
   slim: (report: R, like: R | undefined) => R;
-  /** What of a sum is compared with later ones. */
-  remember: (sum: R) => B;
+  every: EveryCount<R>;
+  remember: (sum: R) => M;
+  recall: (remembered: M) => B;
 }
 
 /** Totals of one kind of report, by id. */
-export class Totals<R extends { policy: string; life?: number | undefined }, B> {
-  readonly #totals = new Map<string, Total<R, B>>();
-  readonly #byPolicy = new Map<string, Set<Total<R, B>>>();
-  readonly #kind: Kind<R, B>;
+export class Totals<R extends { policy: string; life?: number | undefined }, B, M = B> {
+  readonly #totals = new Map<string, Total<R, M>>();
+  readonly #byPolicy = new Map<string, Set<Total<R, M>>>();
+  readonly #kind: Kind<R, B, M>;
+  /** Periods that have passed. */
+  #period = 0;
   /** Foreign counts of the first report. While they stay as they are, they are nobody's fault. */
   readonly #brought = new Map<string, R>();
 
-  constructor(kind: Kind<R, B>, saved: [string, SavedTotal<R>][] = []) {
+  constructor(kind: Kind<R, B, M>, saved: [string, SavedTotal<R>][] = []) {
     this.#kind = kind;
     for (const [id, { last, base }] of saved) {
-      this.#add(id, { last: kind.slim(last, undefined), base });
+      this.#add(id, { last: kind.slim(last, undefined), base, period: 0 });
     }
   }
 
-  #add(id: string, total: Total<R, B>): void {
+  #add(id: string, total: Total<R, M>): void {
     this.#totals.set(id, total);
     const { policy } = total.last;
     this.#byPolicy.set(policy, (this.#byPolicy.get(policy) ?? new Set()).add(total));
@@ -182,19 +157,22 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B> 
       }
       this.#brought.delete(id);
       if (!total) {
-        const tooMuch = judge && grewTooFast(undefined, report, judge.seconds(report.policy, false));
+        const tooMuch = judge && this.#grewTooFast(undefined, report, judge.seconds(report.policy, false));
         if (tooMuch) {
           refuse('implausible', id);
         }
-        this.#add(id, { last: report, base: tooMuch ? negative(flatten(report)) : NO_BASE });
+        const base = tooMuch ? negative(flatten(report)) : NO_BASE;
+        this.#add(id, { last: report, base, period: this.#period });
         continue;
       }
+      this.#remember(total);
       const another = newEpoch || (total.last.life !== undefined && total.last.life !== report.life);
-      const back = fellBehind(total.last, report);
+      // True if a counter is smaller than before, because counting started again from 0.
+      const back = !this.#kind.every(total.last, report, isNoLess);
       const why =
         judge && back && !another
           ? 'backward'
-          : judge && grewTooFast(another ? undefined : total.last, report, judge.seconds(report.policy, true))
+          : judge && this.#grewTooFast(another ? undefined : total.last, report, judge.seconds(report.policy, true))
             ? 'implausible'
             : undefined;
       if (why !== undefined) {
@@ -217,16 +195,27 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B> 
       this.#brought.set(id, report);
     }
     const brought = this.#brought.get(id);
-    return brought !== undefined && brought.life === report.life && !hasGrown(brought, report);
+    const isAsBefore = brought !== undefined && brought.life === report.life;
+    return isAsBefore && this.#kind.every(report, brought, isNoMore);
   }
 
-  prune(keep: (policy: string) => boolean): void {
+  /** True if a counter has grown faster than possible in this time. @param last undefined: from 0 */
+  #grewTooFast(last: R | undefined, report: R, seconds: number): boolean {
+    return !this.#kind.every(report, last, isPossibleIn(seconds));
+  }
+
+  /** Forgets policies that no longer exist. @returns whether there were any */
+  prune(keep: (policy: string) => boolean): boolean {
+    if (this.#byPolicy.keys().every(keep)) {
+      return false;
+    }
     for (const [id, { last }] of this.#totals) {
       if (!keep(last.policy)) {
         this.#totals.delete(id);
         this.#byPolicy.delete(last.policy);
       }
     }
+    return true;
   }
 
   /** Policies that have a total. */
@@ -236,18 +225,34 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B> 
 
   /** The sums of one policy, and what they were two periods ago. */
   counted(policy: string, isCompared: boolean): CountedRow<R, B>[] {
-    return [...(this.#byPolicy.get(policy) ?? [])].map((total) => ({
-      report: sumOf(total),
-      ...(isCompared && total.older && { before: total.older }),
-    }));
+    return [...(this.#byPolicy.get(policy) ?? [])].map((total) => {
+      const before = isCompared ? this.#older(total) : undefined;
+      return { report: sumOf(total), ...(before && { before }) };
+    });
   }
 
-  /** A period has passed. */
+  /** A period has passed. What it was at its end is remembered by the next change of each total. */
   tick(): void {
-    for (const total of this.#totals.values()) {
-      total.older = total.newer;
-      total.newer = this.#kind.remember(sumOf(total));
+    this.#period++;
+  }
+
+  /** The sum is about to change: remembers what it was at the end of the last two periods. */
+  #remember(total: Total<R, M>): void {
+    const periods = this.#period - total.period;
+    if (periods > 0) {
+      const sum = this.#kind.remember(sumOf(total));
+      total.older = periods > 1 ? sum : total.newer;
+      total.newer = sum;
+      total.period = this.#period;
     }
+  }
+
+  /** The sum two periods ago. Undefined: there was none. */
+  #older(total: Total<R, M>): B | undefined {
+    const periods = this.#period - total.period;
+    const { remember, recall } = this.#kind;
+    const older = periods === 0 ? total.older : periods === 1 ? total.newer : remember(sumOf(total));
+    return older && recall(older);
   }
 
   sums(): R[] {

@@ -2,6 +2,7 @@
 import {
   type AgentMessage,
   type CertificateStoredMessage,
+  CounterReader,
   type CountersMessage,
   type EventsMessage,
   type Hello,
@@ -62,6 +63,7 @@ export class AgentReports {
   readonly #parts: AgentReportsParts;
   readonly #messages = new MessageParts();
   readonly #lists = new ReportLists();
+  readonly #numbers = new CounterReader();
   readonly #inventories = new TokenBucket(INVENTORIES);
   #planning: NodeJS.Timeout | undefined;
 
@@ -75,7 +77,7 @@ export class AgentReports {
    * @returns what is wrong with it; undefined: nothing is
    */
   take(part: Exclude<AgentMessage, Hello | ProgramWantedMessage>, underlay: Underlay | undefined): string | undefined {
-    const { node: name, host, counted } = this.#parts;
+    const { node: name, host } = this.#parts;
     const { live } = host;
     const node = live.get(name);
     if (!node) {
@@ -104,13 +106,22 @@ export class AgentReports {
     } else if (message.type === 'renew' || message.type === 'certificateStored') {
       host.onRenewal(message);
     } else {
-      counted(message);
+      return this.#counters(message);
     }
     return undefined;
   }
 
   close(): void {
     clearTimeout(this.#planning);
+  }
+
+  #counters(message: CountersMessage): string | undefined {
+    const all = this.#numbers.read(message);
+    if ('problem' in all) {
+      return all.problem;
+    }
+    this.#parts.counted(all);
+    return undefined;
   }
 
   #inventory(message: InventoryMessage, node: LiveNode, underlay: Underlay | undefined): string | undefined {

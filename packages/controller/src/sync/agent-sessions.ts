@@ -26,6 +26,9 @@ const ANSWER_MS = 3000;
 /** Characters of what is wrong with a message: an agent may have chosen them. */
 const MAX_PROBLEM = 300;
 
+/** Agents whose long reports wait: with more of them, all have come at once, after a start for example. */
+const BURST = 20;
+
 /** Why a node is cut off, and what its agent is told. */
 const CUT_OFF = {
   deleted: 'the node is deleted',
@@ -75,6 +78,12 @@ export class AgentSessions {
     services.live.counters.pace.onLook((node) => this.#sessions.get(node)?.orders.every(COUNTER_INTERVAL_MS.least));
     this.#looks = new LookOrders(services, (node, looks) => this.#sessions.get(node)?.sendLooks(looks) ?? false);
     services.planning.onPlanned(() => this.#sendPrograms());
+    services.planning.waitDuring(() => this.#turns.waiting > BURST);
+  }
+
+  /** Agents of which a long report waits for its turn. */
+  get waiting(): number {
+    return this.#turns.waiting;
   }
 
   /** Begins a session on an open connection. */

@@ -5,22 +5,30 @@
 
 /** Bytes of a message up to which it is read at once: nobody waits long for it. */
 export const SHORT_BYTES = 4096;
-/** Milliseconds of large reports in one turn of the event loop. */
+/**
+ * Milliseconds of large reports in one turn of the event loop. Where reports wait and everything else
+ * takes longer, it is half of what that takes, up to `MOST_MS`: so they get a third of the time at least.
+ */
 const TURN_MS = 8;
+const MOST_MS = 50;
 
 export class ReportTurns {
   readonly #now: () => number;
   readonly #turnMs: number;
   /** What waits for its turn, the first one first. */
   readonly #waiting = new Set<() => void>();
-  /** Milliseconds of reports in this turn. */
+  /** Milliseconds of reports in this turn, and how many there may be. */
   #spent = 0;
+  #mostMs: number;
+  /** When the last turn ended that has left something. Undefined: it has not. */
+  #leftAt: number | undefined;
   #next: NodeJS.Immediate | undefined;
 
   /** @param now milliseconds of a monotonic clock @param turnMs milliseconds of work in a turn */
   constructor(now: () => number = () => performance.now(), turnMs = TURN_MS) {
     this.#now = now;
     this.#turnMs = turnMs;
+    this.#mostMs = turnMs;
   }
 
   /** How many wait for their turn. */
@@ -33,7 +41,7 @@ export class ReportTurns {
    * already keeps its place. `work` must not throw.
    */
   run(work: () => void): void {
-    if (this.#waiting.size > 0 || this.#spent >= this.#turnMs) {
+    if (this.#waiting.size > 0 || this.#spent >= this.#mostMs) {
       this.#waiting.add(work);
     } else {
       this.#work(work);
@@ -49,13 +57,16 @@ export class ReportTurns {
   #turn(): void {
     this.#next = undefined;
     this.#spent = 0;
+    const others = this.#leftAt === undefined ? 0 : this.#now() - this.#leftAt;
+    this.#mostMs = Math.max(this.#turnMs, Math.min(MOST_MS, others / 2));
     for (const work of this.#waiting) {
-      if (this.#spent >= this.#turnMs) {
+      if (this.#spent >= this.#mostMs) {
         break;
       }
       this.#waiting.delete(work);
       this.#work(work);
     }
+    this.#leftAt = this.#waiting.size > 0 ? this.#now() : undefined;
     // Also without any that wait: what came meanwhile counts for the turn in which it came.
     if (this.#spent > 0 || this.#waiting.size > 0) {
       this.#next ??= setImmediate(() => this.#turn());

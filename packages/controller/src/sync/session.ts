@@ -220,6 +220,13 @@ export class Session {
       this.#socket.pause();
     }
     if (this.#later.length === 1) {
+      this.#askForTurn();
+    }
+  }
+
+  /** Asks for a turn where something waits. A node that has cost too much asks when it may go on. */
+  #askForTurn(): void {
+    if (this.#later.length > 0 && this.#resume === undefined) {
       this.#host.turns.run(this.#takeTurn);
     }
   }
@@ -232,9 +239,7 @@ export class Session {
     }
     this.#take(data, false);
     this.#goOn();
-    if (this.#later.length > 0) {
-      this.#host.turns.run(this.#takeTurn);
-    }
+    this.#askForTurn();
   }
 
   /** Reads all that waits, because what came after it is read now. */
@@ -269,6 +274,7 @@ export class Session {
       this.#resume = setTimeout(() => {
         this.#resume = undefined;
         this.#goOn();
+        this.#askForTurn();
       }, wait);
     }
   }
@@ -352,7 +358,7 @@ export class Session {
     this.#host.live.hello(message);
     this.#host.onHello(this);
     if (message.differences) {
-      this.orders.begin();
+      this.orders.begin(message.numbers);
     }
   }
 

@@ -22,6 +22,7 @@ function connected() {
       onPlanned: (listener: typeof planned) => Object.assign(services, { planned: listener }),
       request: nothing,
       requestAfterGrace: nothing,
+      waitDuring: nothing,
     },
     nodeParts: { learn: nothing },
     observer: { connected: nothing, disconnected: nothing },

@@ -29,6 +29,7 @@ function leader(t: TestContext, addresses: string[] = ['c1:7071']) {
     onPlanned: (listener: typeof state.planned) => (state.planned = listener),
     request: nothing,
     requestAfterGrace: nothing,
+    waitDuring: nothing,
   };
   const services = {
     leadership,

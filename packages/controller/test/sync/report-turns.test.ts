@@ -13,7 +13,7 @@ function made() {
     clock.now += ms;
     done.push(name);
   };
-  return { turns, done, work };
+  return { turns, done, work, clock };
 }
 
 test('work runs at once until a turn is used up, and the rest in later turns in the order in which it came', async () => {
@@ -60,4 +60,20 @@ test('work that is dropped does not run', async () => {
   turns.drop(dropped);
   await turn();
   assert.deepEqual(done, ['a']);
+});
+
+test('reports get a third of the time where everything else takes long', async () => {
+  const { turns, done, work, clock } = made();
+  for (let at = 0; at < 20; at++) {
+    turns.run(work(`report ${at}`, 6));
+  }
+  assert.equal(done.length, 2);
+  await turn();
+  assert.equal(done.length, 4);
+  clock.now += 60;
+  await turn();
+  assert.equal(done.length, 9, 'half of 60 ms');
+  clock.now += 10_000;
+  await turn();
+  assert.equal(done.length, 18, '50 ms at most');
 });
