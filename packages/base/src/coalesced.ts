@@ -48,6 +48,13 @@ export class Coalesced {
     return this.#running;
   }
 
+  /** As `request`, but the run does not wait for the end of a pause. */
+  hurry(): Promise<void> {
+    this.#notBefore = 0;
+    this.#wake?.();
+    return this.request();
+  }
+
   /** Resolves when no run is under way or requested. */
   async settled(): Promise<void> {
     while (this.#running !== undefined) {

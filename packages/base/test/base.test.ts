@@ -87,6 +87,25 @@ test('a run begins no sooner than the pause after the end of the last one, and s
   assert.ok(took.length === 2 && took[0]! > 15, `${took} ms`);
 });
 
+test('a run that hurries does not wait for the end of the pause, and serves those that wait', async () => {
+  let runs = 0;
+  const work = new Coalesced(
+    async () => {
+      runs++;
+    },
+    { pauseMs: () => 3_600_000 },
+  );
+  await work.request();
+  const waits = work.request();
+  assert.equal(runs, 1);
+  await work.hurry();
+  await waits;
+  assert.equal(runs, 2);
+  void work.request();
+  assert.deepEqual([runs, work.busy], [2, true], 'the next one waits again');
+  await work.close();
+});
+
 test('closed, no further run begins, not even one that waits for its pause', async () => {
   const first = gate();
   let runs = 0;

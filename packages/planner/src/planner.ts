@@ -5,12 +5,13 @@
 import type { Inventory, Policy } from '@mirrorplane/contract';
 import { handoverNodes, homeNode } from './cluster.ts';
 import { type Push, pushOf } from './copy-vlans.ts';
+import { KeptSessions } from './kept-sessions.ts';
 import { NodePrograms, type StandbyItem } from './node-programs.ts';
 import { byText } from './order.ts';
 import { type Placement, place } from './place.ts';
 import type { Plan } from './planned.ts';
 import { endOf, type PlannedPolicy, planPolicy } from './policy-parts.ts';
-import { allocateSessions, type Chance, type SessionDemand, type Sessions } from './sessions.ts';
+import type { Allocated, Chance, SessionDemand, Sessions } from './sessions.ts';
 import { Computation, Tracker } from './tracked.ts';
 import { isSameText, TrackedCluster } from './tracked-cluster.ts';
 
@@ -24,6 +25,8 @@ interface Kept {
   carrying: Computation;
   result?: PlannedPolicy;
   numbers: string;
+  /** Where `numbers` are from. */
+  allocated?: Allocated;
 }
 
 /** What follows from a policy and the inventory, before numbers are allocated. */
@@ -49,6 +52,7 @@ export class Planner {
   /** By uid, sorted. */
   #kept = new Map<string, Kept>();
   #nodes = new NodePrograms();
+  #sessions = new KeptSessions();
 
   /**
    * Plans all policies, as `plan` does. Objects of a plan are those of the plan before where
@@ -64,6 +68,7 @@ export class Planner {
       this.#cluster = new TrackedCluster(this.#tracker);
       this.#kept = new Map();
       this.#nodes = new NodePrograms();
+      this.#sessions = new KeptSessions();
       throw error;
     }
   }
@@ -78,7 +83,7 @@ export class Planner {
       }
     }
     const all = [...this.#kept.values()];
-    const allocated = allocateSessions(
+    const allocated = this.#sessions.allocate(
       sessions,
       all.map(({ placed }) => placed.demand),
       chance,
@@ -138,12 +143,13 @@ export class Planner {
   #place({ policy, placing, placed: before }: Kept): Placed {
     return this.#tracker.run(placing, () => {
       const placement = place(policy, this.#cluster);
+      const demand = demandOf(placement);
       const { enabled, sources, destination } = policy;
       const push = enabled ? pushOf(policy, this.#cluster) : undefined;
       const edges = sources.flatMap((id) => this.#cluster.interfaces.get(id)?.edge?.node ?? []);
       return {
         placement,
-        demand: demandOf(placement),
+        demand: isSameText(before.demand, demand) ? before.demand : demand,
         push: push && before.push && isSamePush(push, before.push) ? before.push : push,
         mirroring: enabled ? edges : [],
         standby: enabled ? [...sources, destination].flatMap((id) => this.#standby(id)) : [],
@@ -158,10 +164,15 @@ export class Planner {
     return item && handovers.length > 0 ? [{ interface: id, home: homeNode(item)!, handovers }] : [];
   }
 
-  #carryOut(kept: Kept, allocated: ReturnType<typeof allocateSessions>): void {
+  #carryOut(kept: Kept, allocated: Allocated): void {
     const { placed, carrying, result } = kept;
+    const isSettled = result !== undefined && !this.#tracker.isStale(carrying);
+    if (isSettled && kept.allocated === allocated) {
+      return;
+    }
+    kept.allocated = allocated;
     const numbers = numbersOf(placed, allocated);
-    if (result && numbers === kept.numbers && !this.#tracker.isStale(carrying)) {
+    if (isSettled && numbers === kept.numbers) {
       return;
     }
     const next = this.#tracker.run(carrying, () => planPolicy(placed.placement, allocated, this.#cluster, kept.result));
@@ -177,7 +188,7 @@ const NOT_PLACED = {} as Placed;
 /** The session numbers that the parts of a policy have, as text. */
 function numbersOf(
   { demand: { uid, node, handoverNodes: others = [] } }: Placed,
-  { sessions, exhausted }: ReturnType<typeof allocateSessions>,
+  { sessions, exhausted }: Allocated,
 ): string {
   const texts = [node, ...others].map((to) => {
     const number = to !== undefined && Object.hasOwn(sessions, to) ? sessions[to]!.policies[uid] : undefined;

@@ -155,6 +155,12 @@ function oldNumbers(
   );
 }
 
+/** Numbers of all nodes, and the policies for which none was free. */
+export interface Allocated {
+  sessions: Sessions;
+  exhausted: ReadonlySet<string>;
+}
+
 /**
  * Allocates numbers for all demands. A policy keeps its number as long as the policy exists, has
  * the same end, and has its destination on that node or nowhere. A disabled policy keeps its number
@@ -163,11 +169,7 @@ function oldNumbers(
  *
  * @param chance left out: numbers begin with 1, have no secret, and stay
  */
-export function allocateSessions(
-  before: Sessions,
-  demands: readonly SessionDemand[],
-  chance?: Chance,
-): { sessions: Sessions; exhausted: ReadonlySet<string> } {
+export function allocateSessions(before: Sessions, demands: readonly SessionDemand[], chance?: Chance): Allocated {
   const byNode = new Map<string, NodeSessions>();
   const ofNode = (node: string): NodeSessions => {
     const found = byNode.get(node) ?? new NodeSessions(Object.hasOwn(before, node) ? before[node]?.given : 0, chance);

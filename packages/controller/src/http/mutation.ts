@@ -101,7 +101,7 @@ export async function mutate(
   });
   const changed = change.ops.length > 0 && !dryRun;
   if (changed) {
-    services.planning.request();
+    services.planning.requestSoon();
   }
   if (!dryRun) {
     await Promise.all([

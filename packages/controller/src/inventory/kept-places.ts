@@ -19,8 +19,8 @@ interface KeptNode {
 
 export class KeptPlaces {
   readonly #nodes = new Map<string, KeptNode>();
-  /** By interface, and then by node. */
-  readonly #sightings = new Map<string, Map<string, Sighting>>();
+  /** By interface: one of each node that has it. Nearly all have one. */
+  readonly #sightings = new Map<string, readonly Sighting[]>();
   readonly #places = new Map<string, Place>();
   /** Interfaces whose place depends on the time, and from when on it may be another one. */
   readonly #due = new Map<string, number>();
@@ -32,7 +32,7 @@ export class KeptPlaces {
 
   /** What agents say of an interface. */
   sightings(id: string): readonly Sighting[] {
-    return [...(this.#sightings.get(id)?.values() ?? [])];
+    return this.#sightings.get(id) ?? NONE;
   }
 
   /** Undefined: no node has it. */
@@ -129,13 +129,16 @@ export class KeptPlaces {
     const before = this.#nodes.get(node)?.sightings ?? new Map<string, Sighting>();
     for (const id of before.keys()) {
       if (!sightings.has(id)) {
-        this.#sightings.get(id)?.delete(node);
+        this.#sightings.set(
+          id,
+          this.sightings(id).filter((one) => one.node !== node),
+        );
         concerned.add(id);
       }
     }
     for (const [id, sighting] of sightings) {
       if (!isDeepStrictEqual(before.get(id), sighting)) {
-        this.#sightings.set(id, (this.#sightings.get(id) ?? new Map()).set(node, sighting));
+        this.#sightings.set(id, withSighting(this.sightings(id), sighting));
         concerned.add(id);
       }
     }
@@ -161,6 +164,14 @@ export class KeptPlaces {
       this.#due.set(id, place.due);
     }
   }
+}
+
+const NONE: readonly never[] = [];
+
+/** The list with another sighting of its node, or with one more. */
+function withSighting(all: readonly Sighting[], sighting: Sighting): readonly Sighting[] {
+  const isThere = all.some(({ node }) => node === sighting.node);
+  return isThere ? all.map((one) => (one.node === sighting.node ? sighting : one)) : [...all, sighting];
 }
 
 function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {

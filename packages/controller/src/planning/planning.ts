@@ -17,9 +17,11 @@ import { SESSIONS_KEY } from '../store/records.ts';
 import type { Operation } from '../store/store.ts';
 import type { View } from '../store/view.ts';
 import { keyOf } from '../store/view.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import { ProgramsInForce, type Told } from './in-force.ts';
 import { OriginNodes } from './origin-nodes.ts';
 import type { PlanningInventory } from './planning-inventory.ts';
+import { quiet } from './quiet.ts';
 
 /** The result of the last planning. */
 export interface Planned {
@@ -52,6 +54,8 @@ interface Parts {
  * uses half of the time, and requests get the other half.
  */
 const MAX_PAUSE_MS = 250;
+/** Edits of people that do not wait for the end of a pause. With more of them, one plan serves several. */
+const HURRIED = { reserve: 4, perSecond: 2 };
 
 export class Planning {
   readonly #parts: Parts;
@@ -60,10 +64,20 @@ export class Planning {
   readonly #runs = new Coalesced(
     async () => {
       await nextTick();
+      await quiet(
+        () => this.#isBurst(),
+        () => !this.#isHurried && !this.#closed,
+        MAX_PAUSE_MS,
+      );
       await this.#run();
     },
     { pauseMs: (tookMs) => Math.min(tookMs, MAX_PAUSE_MS) },
   );
+  readonly #hurried = new TokenBucket(HURRIED);
+  /** An edit waits for the next planning. */
+  #isHurried = false;
+  /** Whether so many agents are about to say something that one planning should serve them. */
+  #isBurst: () => boolean = () => false;
   /** Start of the current planning, on the monotonic clock. */
   #began: number | undefined;
   #closed = false;
@@ -96,6 +110,21 @@ export class Planning {
   /** Requests a planning after a change. One planning serves all changes until it begins. */
   request(): void {
     void this.#runs.request();
+  }
+
+  /** The same, for an edit: a person waits for it, so it goes before the pause between two plannings. */
+  requestSoon(): void {
+    if (this.#hurried.take()) {
+      this.#isHurried = true;
+      void this.#runs.hurry();
+    } else {
+      this.request();
+    }
+  }
+
+  /** A planning waits while this holds: for `MAX_PAUSE_MS` at most, and not where an edit waits for it. */
+  waitDuring(isBurst: () => boolean): void {
+    this.#isBurst = isBurst;
   }
 
   /** Plans now, if something has changed. Resolves when the programs are sent. */
@@ -134,6 +163,7 @@ export class Planning {
   }
 
   async #run(): Promise<void> {
+    this.#isHurried = false;
     try {
       const started = performance.now();
       this.#began = started;
@@ -184,7 +214,7 @@ export class Planning {
         ops.push({ type: 'put', key: keyOf('nodeStates', name), value });
       }
     }
-    if (JSON.stringify(result.sessions) !== JSON.stringify(sessions)) {
+    if (result.sessions !== sessions) {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
     }
     const staged = this.#inForce.stage(result.programs, live);

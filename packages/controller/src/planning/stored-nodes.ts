@@ -21,8 +21,9 @@ export function openNodes(view: View, clock: () => number, steady: () => number)
   const observed = new PlanningInventory(view, live);
   const { places } = observed;
   live.claims.judgeBy(() => void places.judge());
+  const states = view.take('nodeStates');
   for (const [name, { value }] of view.all('nodes')) {
-    const state = view.get('nodeStates', name);
+    const state = states.get(name);
     if (state) {
       live.restore(name, state.value);
     }

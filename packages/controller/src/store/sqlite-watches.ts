@@ -91,6 +91,17 @@ function toEvent(row: LogRow): StoreEvent {
   if (row.value === null) {
     return { type: 'delete', key: row.key };
   }
-  const { key, revision, created, value } = row;
-  return { type: 'put', entry: { key, value: JSON.parse(value), createRevision: created, modRevision: revision } };
+  const { key, revision, created, value: text } = row;
+  // Whoever does not look at the value pays nothing for it.
+  let read: { value: unknown } | undefined;
+  const entry = {
+    key,
+    get value() {
+      read ??= { value: JSON.parse(text) };
+      return read.value;
+    },
+    createRevision: created,
+    modRevision: revision,
+  };
+  return { type: 'put', entry };
 }

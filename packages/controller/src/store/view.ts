@@ -16,6 +16,12 @@ export interface Stored<T> {
   made?: number;
 }
 
+/**
+ * Records that are read once, at the start: who has read them knows more than the store from then on.
+ * They are large, and each change of a node writes one.
+ */
+const READ_ONCE: ReadonlySet<Folder> = new Set<Folder>(['nodeStates']);
+
 /** The most changed records of a folder that are named. */
 const MAX_CHANGED = 100_000;
 
@@ -51,6 +57,8 @@ export class View {
   #revision = 0;
   #watch: Watch | undefined;
   #closed = false;
+  /** Folders whose records were handed over. */
+  readonly #taken = new Set<Folder>();
 
   /** @param onError called if the watch fails and cannot be restarted */
   constructor(store: Store, onError: (error: Error) => void) {
@@ -98,6 +106,16 @@ export class View {
   changedSince(folder: Folder, count: number): readonly string[] | undefined {
     const { since, names } = this.#changed.get(folder) ?? { since: 0, names: [] };
     return count < since ? undefined : names.slice(count - since);
+  }
+
+  /** Hands over the records of a folder that is read once. The view has none of them from now on. */
+  take<F extends Folder>(folder: F): ReadonlyMap<string, Stored<Records[F]>> {
+    const all = new Map(this.all(folder));
+    if (READ_ONCE.has(folder)) {
+      this.#taken.add(folder);
+      this.#folders[folder].clear();
+    }
+    return all;
   }
 
   /** All records of a folder by their name or id. */
@@ -153,7 +171,9 @@ export class View {
 
   #put(entry: Entry): void {
     const place = folderOf(entry.key);
-    if (place) {
+    if (place && this.#taken.has(place.folder)) {
+      this.#note(place.folder, place.name);
+    } else if (place) {
       const map = this.#folders[place.folder] as Map<string, Stored<unknown>>;
       map.set(place.name, { value: entry.value, revision: entry.modRevision, made: entry.createRevision });
       this.#note(place.folder, place.name);
