@@ -1,6 +1,15 @@
 /** A node that is only what its agent says: the messages, and the end of its connection. */
 import { EventEmitter } from 'node:events';
-import { captureId, erspanDeliveryId, localDeliveryId, terminationId, ZERO } from '@mirrorplane/contract';
+import {
+  type CountersMessage,
+  CounterWriter,
+  captureId,
+  erspanDeliveryId,
+  localDeliveryId,
+  type ProgramDifferenceMessage,
+  terminationId,
+  ZERO,
+} from '@mirrorplane/contract';
 import {
   destinationId,
   destinationNode,
@@ -27,6 +36,10 @@ export class ReportingNode extends EventEmitter {
   received = 0;
   readonly #number: number;
   readonly #size: Size;
+  readonly #numbers = new CounterWriter();
+  /** How the controller wants reports. */
+  #asked: { numbers?: true } = {};
+  #isFirst = true;
   /** Interfaces by ifindex. */
   readonly #devices = new Map<number, string>();
   #nextIfindex = FIRST_IFINDEX;
@@ -72,6 +85,9 @@ export class ReportingNode extends EventEmitter {
       kernel: '6.12.0',
       underlay,
       appliedRevision,
+      differences: true,
+      takesDifferences: true,
+      ...(!process.env.ROWS && { numbers: true }),
     });
   }
 
@@ -96,12 +112,12 @@ export class ReportingNode extends EventEmitter {
 
   /** All its counters, which have grown since the last time. */
   counters(): void {
-    this.deliver(this.countersText());
+    this.deliver(Buffer.from(this.countersText()));
   }
 
   /** A message of the node comes. */
-  deliver(text: string): void {
-    this.emit('message', Buffer.from(text), false);
+  deliver(text: Buffer): void {
+    this.emit('message', text, false);
   }
 
   /** The message with all its counters, which have grown since the last time. */
@@ -120,17 +136,12 @@ export class ReportingNode extends EventEmitter {
     const own = policyUid(this.#number);
     const to = nodeName(destinationNode(this.#number, this.#size));
     const arriving = this.#arriving();
+    const others = this.#isFirst ? this.#others() : [];
+    this.#isFirst = false;
     const report = {
       epoch: 'measured',
       captures,
-      deliveries: [
-        { delivery: erspanDeliveryId(own, to), policy: own, sent: sum },
-        ...arriving.map((from) => ({
-          delivery: localDeliveryId(policyUid(from)),
-          policy: policyUid(from),
-          sent: ZERO,
-        })),
-      ],
+      deliveries: [{ delivery: erspanDeliveryId(own, to), policy: own, sent: sum }, ...others],
       terminations: arriving.map((from) => ({
         termination: terminationId(policyUid(from), nodeName(from)),
         ...{ policy: policyUid(from), node: nodeName(from), received: sum, delivered: sum, relayed: ZERO },
@@ -144,12 +155,18 @@ export class ReportingNode extends EventEmitter {
       uplinks: [{ device: 'eth0', ifindex: 2, bytesPerSecond: 1.25e9, throttled: false }],
     };
     const reading = { run: this.name, readAt: this.#reports * 5000 };
-    return JSON.stringify({ type: 'counters', reading, report, traffic });
+    const message = { type: 'counters', reading, report, traffic } as unknown as CountersMessage;
+    return JSON.stringify(this.#asked.numbers ? this.#numbers.write(message) : message);
   }
 
   send(text: string): void {
     this.received += text.length;
-    if (text.startsWith('{"type":"program"')) {
+    if (text.startsWith('{"type":"reporting"')) {
+      this.#asked = JSON.parse(text);
+    }
+    if (text.startsWith('{"type":"programDifference"')) {
+      this.#sent = (JSON.parse(text) as ProgramDifferenceMessage).difference.result.revision;
+    } else if (text.startsWith('{"type":"program"')) {
       this.#sent = Number(/"revision":(\d+)/.exec(text.slice(0, text.indexOf('"captures"')))?.[1]);
     }
   }
@@ -176,7 +193,7 @@ export class ReportingNode extends EventEmitter {
   }
 
   #say(message: object): void {
-    this.deliver(JSON.stringify(message));
+    this.deliver(Buffer.from(JSON.stringify(message)));
   }
 
   #underlay() {
@@ -190,6 +207,17 @@ export class ReportingNode extends EventEmitter {
 
   #captured(): [ifindex: number, id: string][] {
     return [...this.#devices].filter(([, id]) => id.startsWith('vm-'));
+  }
+
+  /** Deliveries that nothing leaves by: a node has one for each policy of its pool. */
+  #others() {
+    const { first, last } = nodesOf(poolOf(this.#number), this.#size);
+    const all = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    return all.flatMap((other) => {
+      const [policy, node] = [policyUid(other), destinationNode(other, this.#size)];
+      const delivery = node === this.#number ? localDeliveryId(policy) : erspanDeliveryId(policy, nodeName(node));
+      return other === this.#number ? [] : [{ delivery, policy, sent: ZERO }];
+    });
   }
 
   /** Numbers of the policies whose destination is here. */

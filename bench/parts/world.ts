@@ -4,13 +4,16 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   EventLog,
   EventObserver,
   History,
+  keyOf,
   openBoards,
   openSqliteStore,
   PolicyPaths,
+  type PolicyRecord,
   StreamHub,
   TopicStream,
   topicSources,
@@ -165,11 +168,20 @@ export class World {
     for (const node of this.nodes) {
       node.counters();
     }
+    await this.heard();
+  }
+
+  /** Resolves when all that nodes have said is read. */
+  async heard(): Promise<void> {
+    do {
+      await turn();
+    } while (this.#sessions!.waiting > 0);
   }
 
   /** Plans, and lets nodes confirm what they are sent, until nothing changes. */
   async settled(): Promise<void> {
     for (let rounds = 0; rounds < 20; rounds++) {
+      await this.heard();
       await this.services.planning.settled();
       const behind = this.nodes.filter((node) => node.isBehind);
       if (behind.length === 0) {
@@ -179,6 +191,17 @@ export class World {
         node.status();
       }
     }
+  }
+
+  /** Changes a policy, as a request does it, and asks for a plan. */
+  async edit(name: string, change: Partial<PolicyRecord>): Promise<void> {
+    const { decisions, planning, view } = this.services;
+    const key = keyOf('policies', name);
+    await decisions.decide(() => {
+      const value = { ...view.get('policies', name)!.value, ...change };
+      return { ops: [{ type: 'put', key, value }], result: () => undefined };
+    });
+    planning.requestSoon();
   }
 
   /** All metrics. @param sources that may have series of their own @returns bytes */
