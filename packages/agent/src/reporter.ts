@@ -163,6 +163,7 @@ export class Reporter {
       // A device may have come, and be counted, before the pass that has found it has ended.
       this.sendInventory();
       const report = this.#told.counters.tell(all, this.#reporting !== undefined);
+      this.#told.numbers.retain(all.captures);
       const message = { type: 'counters', reading, report, ...more } as const;
       this.#link.send(this.#reporting?.numbers ? this.#told.numbers.write(message) : message);
     } catch (error) {

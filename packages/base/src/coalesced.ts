@@ -17,6 +17,8 @@ export class Coalesced {
   readonly #pauseMs: (tookMs: number) => number;
   #running: Promise<void> | undefined;
   #wanted = false;
+  /** The next run begins without a pause. */
+  #isHurried = false;
   #closed = false;
   /** When the next run may begin, on the monotonic clock. */
   #notBefore = 0;
@@ -51,6 +53,7 @@ export class Coalesced {
   /** As `request`, but the run does not wait for the end of a pause. */
   hurry(): Promise<void> {
     this.#notBefore = 0;
+    this.#isHurried = true;
     this.#wake?.();
     return this.request();
   }
@@ -82,11 +85,13 @@ export class Coalesced {
   }
 
   async #run(began: number): Promise<void> {
+    this.#isHurried = false;
     try {
       await this.#work();
     } finally {
       const ended = performance.now();
-      this.#notBefore = ended + this.#pauseMs(ended - began);
+      // A hurry may have come during the run, which does not serve it.
+      this.#notBefore = this.#isHurried ? 0 : ended + this.#pauseMs(ended - began);
     }
   }
 

@@ -106,6 +106,23 @@ test('a run that hurries does not wait for the end of the pause, and serves thos
   await work.close();
 });
 
+test('a run that hurries while another one is under way does not wait for the pause behind that one', async () => {
+  const end = gate();
+  let runs = 0;
+  const work = new Coalesced(
+    async () => {
+      runs++;
+      await end.opened;
+    },
+    { pauseMs: () => 3_600_000 },
+  );
+  void work.request();
+  const hurried = work.hurry();
+  end.open();
+  await hurried;
+  assert.equal(runs, 2);
+});
+
 test('closed, no further run begins, not even one that waits for its pause', async () => {
   const first = gate();
   let runs = 0;

@@ -19,10 +19,34 @@ interface Told {
 /** Writes the reports of one connection of an agent. */
 export class CounterWriter {
   readonly #told = new Map<string, Told>();
+  /** Numbers of rows that have gone. */
+  #free: number[] = [];
+  /** The least number that no row ever had. */
+  #next = 0;
 
   /** Nothing was told yet: the connection is a new one. */
   forget(): void {
     this.#told.clear();
+    this.#free = [];
+    this.#next = 0;
+  }
+
+  /**
+   * Lets other rows have the numbers of rows that are no longer there: else the numbers of a connection
+   * that lasts for weeks would be used up. A row that is told whole replaces what its number meant.
+   * @param rows all that there are, also those of which nothing has to be told
+   */
+  retain(rows: readonly CaptureReport[]): void {
+    if (this.#told.size <= rows.length) {
+      return;
+    }
+    const there = new Set(rows.map(keyOf));
+    for (const [key, { number }] of this.#told) {
+      if (!there.has(key)) {
+        this.#told.delete(key);
+        this.#free.push(number);
+      }
+    }
   }
 
   /** The same report, with numbers in place of rows that the controller knows. */
@@ -66,10 +90,11 @@ export class CounterWriter {
   /** The row with a number, if there is one left for it. */
   #numbered(row: CaptureReport): CaptureReport {
     const key = keyOf(row);
-    const number = this.#told.get(key)?.number ?? this.#told.size;
+    const number = this.#told.get(key)?.number ?? this.#free.pop() ?? this.#next;
     if (number >= MAX_ROW_NUMBER) {
       return row;
     }
+    this.#next = Math.max(this.#next, number + 1);
     this.#told.set(key, { number, rest: restOf(row) });
     return { ...row, number };
   }

@@ -96,6 +96,34 @@ test('a row is told whole once on a connection, and where more of it has changed
   assert.equal(told(4).report.captures.length, 1);
 });
 
+test('a connection that sees many policies come and go uses no more numbers than there are rows at a time', () => {
+  const [writer, reader] = [new CounterWriter(), new CounterReader()];
+  const counts = { packets: 1, bytes: 1 };
+  const zero = { packets: 0, bytes: 0 };
+  const all = { matched: counts, sampledOut: zero, copied: counts, truncated: zero, dropped: {}, skipped: {} };
+  const rest = { deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+  const report = (policy: string) => {
+    const captures = Array.from({ length: 100 }, (_, at) => {
+      return { policy, source: `s-${at}`, direction: 'inbound' as const, counts: all };
+    });
+    return { type: 'counters' as const, report: { epoch: 'e', captures, ...rest } };
+  };
+  let highest = 0;
+  let last = 0;
+  for (let generation = 0; generation < 400; generation++) {
+    for (let time = 0; time < 2; time++) {
+      const made = report(`p-${generation}`);
+      writer.retain(made.report.captures);
+      const written = writer.write(made);
+      highest = Math.max(highest, ...written.report.captures.map(({ number }) => number ?? Number.POSITIVE_INFINITY));
+      last = JSON.stringify(written).length;
+      assert.deepEqual(sorted(reader.read(sent(written)) as CountersMessage), sorted(made));
+    }
+  }
+  assert.ok(highest < 200, `the highest number is ${highest}`);
+  assert.ok(last < 2000, `a report in which nothing is new has ${last} bytes`);
+});
+
 test('numbers that no honest agent sends are refused', () => {
   const rest = { deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
   const base = { type: 'counters', report: { epoch: 'e', captures: [], ...rest }, traffic: { devices: [] } };

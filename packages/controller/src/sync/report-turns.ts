@@ -49,6 +49,12 @@ export class ReportTurns {
     this.#next ??= setImmediate(() => this.#turn());
   }
 
+  /** Runs `work` now. Others wait for the time that it takes. */
+  atOnce(work: () => void): void {
+    this.#work(work);
+    this.#next ??= setImmediate(() => this.#turn());
+  }
+
   /** `work` does not wait any more. */
   drop(work: () => void): void {
     this.#waiting.delete(work);

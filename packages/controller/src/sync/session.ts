@@ -246,9 +246,11 @@ export class Session {
   #readLater(): void {
     if (this.#later.length > 0) {
       this.#host.turns.drop(this.#takeTurn);
-      for (const data of this.#later.splice(0)) {
-        this.#take(data, false);
-      }
+      this.#host.turns.atOnce(() => {
+        for (const data of this.#later.splice(0)) {
+          this.#take(data, false);
+        }
+      });
       this.#goOn();
     }
   }
@@ -401,8 +403,9 @@ export class Session {
   #ended(): void {
     clearTimeout(this.#helloTimer);
     this.#pings.close();
-    this.#reports.close();
+    // What is read now may set timers.
     this.#readLater();
+    this.#reports.close();
     this.#host.turns.drop(this.#takeTurn);
     clearTimeout(this.#resume);
     if (this.#greeted) {

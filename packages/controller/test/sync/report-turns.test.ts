@@ -52,6 +52,15 @@ test('after a quiet time, work runs at once again', async () => {
   assert.deepEqual(done, ['a', 'b']);
 });
 
+test('work that does not wait for its turn counts for the turn all the same', async () => {
+  const { turns, done, work } = made();
+  turns.atOnce(work('a', 11));
+  turns.run(work('b', 1));
+  assert.deepEqual(done, ['a']);
+  await turn();
+  assert.deepEqual(done, ['a', 'b']);
+});
+
 test('work that is dropped does not run', async () => {
   const { turns, done, work } = made();
   turns.run(work('a', 50));
