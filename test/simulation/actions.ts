@@ -1,19 +1,11 @@
 /** What happens in a schedule: acts of operators, moves of guests, and faults. */
-import type { Random } from './core/random.ts';
-import type { Guest, Guests } from './world/guests.ts';
+import { CLUSTER_FAULTS } from './cluster-actions.ts';
+import { later, POLICY_NAMES, type Stage } from './stage.ts';
+import type { Guest } from './world/guests.ts';
 import type { Host } from './world/host.ts';
 import { enrol, send } from './world/operator.ts';
-import { CONTROLLER, type World } from './world/world.ts';
+import { CONTROLLER } from './world/world.ts';
 
-/** What actions work with. */
-export interface Stage {
-  world: World;
-  guests: Guests;
-  random: Random;
-}
-
-/** The most policies: each destination node has one number for each, and one more in a handover. */
-const POLICY_NAMES = ['a', 'b', 'c', 'd'];
 /** Two pools of one domain. */
 export const POOLS = ['pool-a', 'pool-b'] as const;
 export const EDGES = ['edge-1', 'edge-2'];
@@ -111,12 +103,6 @@ function killAgent(stage: Stage): void {
   }
 }
 
-/** Something after a short or a long while. */
-function later({ world, random }: Stage, run: () => void): void {
-  const wait = random.chance(0.5) ? random.between(0, 50) : random.between(0, random.pick([1000, 8000, 40_000])!);
-  world.scheduler.after(wait, undefined, run);
-}
-
 async function losePower(stage: Stage): Promise<void> {
   const { world, guests } = stage;
   const host = powered(stage);
@@ -210,22 +196,25 @@ const ACTS: readonly [weight: number, action: Action][] = [
   [16, move],
   [6, bootOrStop],
 ];
-/** What breaks, likewise. */
+/** What breaks, likewise: anywhere, and where one controller is alone. */
 const FAULTS: readonly [weight: number, action: Action][] = [
   [6, killAgent],
   [2, losePower],
+  [2, deleteNode],
+  [1, revokeNode],
+];
+const FAULTS_OF_ONE: readonly [weight: number, action: Action][] = [
   [5, killController],
   [4, cut],
   [5, breakOne],
   [4, stall],
   [1, setClock],
-  [2, deleteNode],
-  [1, revokeNode],
 ];
 
 /** Does one thing, whichever the seed says. @param isCalm nothing breaks */
 export async function act(stage: Stage, isCalm: boolean): Promise<void> {
-  const actions = isCalm ? ACTS : [...ACTS, ...FAULTS];
+  const faults = () => [...FAULTS, ...(stage.world.clusters ? CLUSTER_FAULTS : FAULTS_OF_ONE)];
+  const actions = isCalm ? ACTS : [...ACTS, ...faults()];
   let at = stage.random.below(actions.reduce((sum, [weight]) => sum + weight, 0));
   for (const [weight, action] of actions) {
     at -= weight;

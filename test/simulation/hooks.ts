@@ -13,9 +13,32 @@ const EDGES: ReadonlyMap<string, string> = new Map(
     'node:crypto': 'crypto',
     'node:fs': 'fs',
     'node:fs/promises': 'fs-promises',
+    'node:os': 'os',
     'node:timers/promises': 'timers-promises',
     ws: 'ws',
   }).map(([specifier, file]) => [specifier, new URL(`./edges/${file}.ts`, import.meta.url).href]),
+);
+
+/** Files of the product that others stand in for, with those who get these. */
+const STAND_INS: ReadonlyMap<string, { for: string; url: string }> = new Map(
+  (
+    [
+      ['store/etcd/member.ts', 'store/etcd/cluster.ts', 'etcd-member'],
+      ['controller.ts', 'clustered.ts', 'controller'],
+      ['cluster/runs.ts', 'clustered.ts', 'runs'],
+      ['followed-files.ts', 'clustered.ts', 'followed-files'],
+      ['http/app.ts', 'clustered.ts', 'app'],
+      ['cluster/doors.ts', 'cluster/follower.ts', 'doors'],
+      ['cluster/tunnel.ts', 'cluster/follower.ts', 'tunnel'],
+      ['cluster/credentials.ts', 'cluster/follower.ts', 'credentials'],
+    ] as const
+  ).map(([file, user, edge]) => [
+    new URL(`../../packages/controller/src/${file}`, import.meta.url).href,
+    {
+      for: new URL(`../../packages/controller/src/${user}`, import.meta.url).href,
+      url: new URL(`./edges/${edge}.ts`, import.meta.url).href,
+    },
+  ]),
 );
 
 /** Files of the product that run in the simulation. */
@@ -33,9 +56,14 @@ const patches = [...KNOBS, ...planted];
 registerHooks({
   resolve(specifier, context, next) {
     const edge = context.parentURL !== undefined && PRODUCT.test(context.parentURL) ? EDGES.get(specifier) : undefined;
-    return edge === undefined
-      ? next(specifier, context)
-      : { url: edge, format: 'module-typescript', shortCircuit: true };
+    if (edge !== undefined) {
+      return { url: edge, format: 'module-typescript', shortCircuit: true };
+    }
+    const resolved = next(specifier, context);
+    const other = STAND_INS.get(resolved.url);
+    return other !== undefined && other.for === context.parentURL
+      ? { url: other.url, format: 'module-typescript', shortCircuit: true }
+      : resolved;
   },
   load(url, context, next) {
     const loaded = next(url, context);

@@ -16,4 +16,5 @@ export const KNOBS: readonly Patch[] = [
     find: 'const LOOK_INTERVAL_MS = { target: 5, origin: 100 } as const;',
     put: 'const LOOK_INTERVAL_MS = { target: 100, origin: 300 } as const;',
   },
+  { file: 'controller/src/store/etcd.ts', find: 'const PAGE = 1000;', put: 'const PAGE = 8;' },
 ];

@@ -1,10 +1,11 @@
-/** Runs schedules: `make simulate SEED= RUNS= SECONDS=`. */
+/** Runs schedules: `make simulate SEED= RUNS= SECONDS= CONTROLLERS=one|several`. */
 import { explain, runSeeds } from './workers.ts';
 
 /** Failed schedules whose last steps are printed. */
 const EXPLAINED = 3;
 
-const { SEED, RUNS, SECONDS } = process.env;
+const { SEED, RUNS, SECONDS, CONTROLLERS } = process.env;
+const several = CONTROLLERS ? CONTROLLERS === 'several' : undefined;
 const first = Number(SEED || Date.now() % 1e9);
 const runs = RUNS ? Number(RUNS) : undefined;
 const seconds = SECONDS ? Number(SECONDS) : undefined;
@@ -14,7 +15,7 @@ const limits =
   runs === undefined && seconds === undefined
     ? { seconds: 60 }
     : { ...(runs && { runs }), ...(seconds && { seconds }) };
-const { done, failed, steps, outcomes } = await runSeeds({ first, ...limits });
+const { done, failed, steps, seconds: cpu, outcomes } = await runSeeds({ first, several, ...limits });
 const minutes = (performance.now() - began) / 60_000;
 if (runs === 1) {
   console.log(await explain(first, 400));
@@ -26,5 +27,7 @@ if (runs === 1) {
     console.log(`\n${await explain(seed)}`);
   }
 }
-console.log(`${done} schedules, ${failed} failed, ${steps} steps, ${Math.round(done / minutes)} schedules a minute`);
+const cost = Math.round((cpu * 1000) / Math.max(1, done));
+const speed = `${Math.round(done / minutes)} schedules a minute, ${cost} ms of CPU time each`;
+console.log(`${done} schedules, ${failed} failed, ${steps} steps, ${speed}`);
 process.exitCode = failed > 0 ? 1 : 0;

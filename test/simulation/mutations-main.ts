@@ -8,9 +8,9 @@ const only = process.env.ONLY?.split(',').filter((name) => name !== '');
 const first = Number(process.env.SEED || 1);
 let missed = 0;
 
-for (const { name, about } of MUTATIONS.filter((one) => !only?.length || only.includes(one.name))) {
+for (const { name, about, several } of MUTATIONS.filter((one) => !only?.length || only.includes(one.name))) {
   const began = performance.now();
-  const { outcomes } = await runSeeds({ first, seconds: LIMIT_S, mutation: name, untilFailed: true });
+  const { outcomes } = await runSeeds({ first, seconds: LIMIT_S, mutation: name, untilFailed: true, several });
   const seconds = Math.round((performance.now() - began) / 1000);
   const [found] = outcomes;
   missed += found ? 0 : 1;

@@ -6,12 +6,78 @@ export interface Mutation {
   /** What is wrong then. */
   about: string;
   patches: readonly Patch[];
+  /** True: only schedules with several controllers can find it. */
+  several?: boolean;
 }
 
 /** A mutation of one place. */
 function mutation(name: string, about: string, file: string, find: string, put: string): Mutation {
   return { name, about, patches: [{ file, find, put }] };
 }
+
+/** What several controllers must not do. */
+const OF_SEVERAL: readonly Mutation[] = [
+  {
+    name: 'stale-leader-writes',
+    about: 'a controller writes without comparing that it still has the right to',
+    patches: [
+      {
+        file: 'controller/src/store/etcd/hold.ts',
+        find: 'return [this.held, { key: LEADER_KEY, notValue: value }];',
+        put: 'return [{ key: LEADER_KEY, notValue: value }];',
+      },
+      {
+        file: 'controller/src/store/etcd.ts',
+        find: 'isOwn ? hold.conditions(value) : [hold.held]',
+        put: 'isOwn ? hold.conditions(value) : []',
+      },
+    ],
+  },
+  mutation(
+    'stale-leader-sends',
+    'a controller sends programs without asking whether it still leads',
+    'controller/src/sync/leading.ts',
+    'return this.#leadership?.isSure ?? true;',
+    'return true;',
+  ),
+  mutation(
+    'stale-leader-answers',
+    'a controller answers without asking whether it still leads',
+    'controller/src/http/sure-answers.ts',
+    'if (!OF_LEADER.test(url) || leadership.isSure || leadership.isAlone) {',
+    "if (url !== '') {",
+  ),
+  {
+    name: 'term-ignored',
+    about: 'an agent neither says nor compares the term of the leader that it knows',
+    patches: [
+      {
+        file: 'agent/src/controller-link/controllers.ts',
+        find: 'return this.#kept.term;',
+        put: 'return 0;',
+      },
+      {
+        file: 'agent/src/controller-link/controllers.ts',
+        find: 'if (term < this.#kept.term) {',
+        put: 'if (term < 0) {',
+      },
+    ],
+  },
+  mutation(
+    'starts-half-read',
+    'a leader begins when it has read the first part of the store',
+    'controller/src/store/etcd.ts',
+    'if (!page.more) {',
+    'if (entries.length > 0 || !page.more) {',
+  ),
+  mutation(
+    'place-kept',
+    'a leader whose start has failed keeps its place, and its lease alive',
+    'controller/src/clustered.ts',
+    'await hold.release();\n        failed(error);',
+    "log.warn({ err: error }, 'the start has failed');",
+  ),
+];
 
 export const MUTATIONS: readonly Mutation[] = [
   mutation(
@@ -175,4 +241,5 @@ export const MUTATIONS: readonly Mutation[] = [
     'Math.max(0, this.#inbound(item) - base)',
     'this.#inbound(item) - base',
   ),
+  ...OF_SEVERAL.map((one) => ({ ...one, several: true })),
 ];

@@ -1,5 +1,6 @@
 /** One schedule: everything that happens follows from its seed. */
-import { act, admit, declareEdge, EDGES, endMoves, POOLS, type Stage } from './actions.ts';
+import { act, admit, declareEdge, EDGES, endMoves, POOLS } from './actions.ts';
+import { Answers } from './checks/answers.ts';
 import { checkCopies } from './checks/copies.ts';
 import { Truth } from './checks/counters.ts';
 import { checkDisabled } from './checks/disabled.ts';
@@ -9,6 +10,8 @@ import { unsettled } from './checks/settled.ts';
 import { Violation } from './checks/violation.ts';
 import { Random } from './core/random.ts';
 import { activate } from './core/simulation.ts';
+import type { Stage } from './stage.ts';
+import type { RunningController } from './world/controller-process.ts';
 import { Guests } from './world/guests.ts';
 import { send } from './world/operator.ts';
 import { World } from './world/world.ts';
@@ -54,6 +57,7 @@ class Schedule {
   readonly #history = new History();
   readonly #programs: ProgramWatch;
   readonly #truth = new Truth();
+  readonly #answers: Answers;
   /** Nothing breaks, so no copy is lost either. */
   readonly #isCalm: boolean;
   /** Everything follows at once, and there is more of it. */
@@ -68,6 +72,7 @@ class Schedule {
     this.#isBusy = this.#random.chance(0.3);
     this.#stage = { world, guests: new Guests(world, this.#random), random: this.#random };
     this.#programs = new ProgramWatch(world);
+    this.#answers = new Answers(world);
     world.network.wiretap = this.#programs;
     for (const host of world.hosts) {
       host.kernel.changed = () => {
@@ -81,7 +86,8 @@ class Schedule {
   }
 
   async run(): Promise<void> {
-    await this.#history.follow(this.#world.data);
+    await this.#history.follow(this.#world);
+    await this.#answers.follow();
     this.#traffic();
     await this.#begin();
     this.#begun = true;
@@ -170,7 +176,9 @@ class Schedule {
       }
       await this.#pass(250);
     }
-    this.#truth.check(world);
+    if (world.controller) {
+      this.#truth.check(world, world.controller);
+    }
   }
 
   /** Nodes that are deleted or revoked are let in again. */
@@ -212,7 +220,7 @@ class Schedule {
 
   #check(): void {
     const { failures } = this.#world;
-    const violation = this.#history.violation ?? this.#programs.violation;
+    const violation = this.#history.violation ?? this.#programs.violation ?? this.#answers.violation;
     if (failures.length > 0) {
       throw new Violation(failures[0]);
     }
@@ -225,6 +233,14 @@ class Schedule {
     }
   }
 
+  /** What a controller answers, as one of its steps. One that is not sure that it leads answers nothing. */
+  #checkAnswers(running: RunningController): void {
+    if (running.services.leadership?.isSure ?? true) {
+      this.#truth.check(this.#world, running);
+      checkDisabled(this.#world, running);
+    }
+  }
+
   #traffic(): void {
     const { guests } = this.#stage;
     let looks = 0;
@@ -234,11 +250,9 @@ class Schedule {
         ({ name }, id, packets) => this.#truth.pass(name, id, packets),
       );
       if (++looks % 8 === 0) {
-        const { scheduler, controllerProcess } = this.#world;
-        scheduler.after(0, controllerProcess, () => {
-          this.#truth.check(this.#world);
-          checkDisabled(this.#world);
-        });
+        for (const { process, running } of this.#world.answering) {
+          this.#world.scheduler.after(0, process, () => this.#checkAnswers(running));
+        }
       }
       this.#world.scheduler.after(TRAFFIC_MS, undefined, look);
     };

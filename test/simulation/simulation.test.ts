@@ -16,7 +16,7 @@ const MORE_SECONDS = 20;
 /** Where these begin: `make simulate` draws new seeds. */
 const MORE_FROM = Number(process.env.SEED || 1000);
 /** Mutations that are found within seconds; `make simulate-mutations` plants all. */
-const QUICK = ['confirmed-unsaved', 'standby-stays'];
+const QUICK = ['confirmed-unsaved', 'standby-stays', 'stale-leader-writes'];
 
 const options = { timeout: 300_000 };
 
@@ -50,7 +50,8 @@ test('a seed gives the same steps again, in another process and after other sche
 
 for (const name of QUICK) {
   test(`the planted fault ${name} is found`, options, async () => {
-    const { failed } = await runSeeds({ first: 1, seconds: 200, mutation: name, untilFailed: true });
+    const { several } = MUTATIONS.find((one) => one.name === name)!;
+    const { failed } = await runSeeds({ first: 1, seconds: 200, mutation: name, untilFailed: true, several });
     assert.ok(failed > 0);
   });
 }

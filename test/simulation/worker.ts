@@ -4,6 +4,7 @@
  */
 import { install } from './edges/globals.ts';
 import { runSchedule } from './schedule.ts';
+import { hasSeveral } from './world/world.ts';
 
 /** What a worker does. */
 export interface WorkerOrder {
@@ -13,6 +14,8 @@ export interface WorkerOrder {
   /** The most schedules, and the most seconds. */
   runs: number;
   seconds: number;
+  /** True: only schedules with several controllers. False: only those with one. Default: all. */
+  several?: boolean | undefined;
   /** Lines of the trace that are kept. */
   traceLines: number;
 }
@@ -31,6 +34,9 @@ install();
 const ends = Date.now() + order.seconds * 1000;
 const totals: WorkerTotals = { done: 0, failed: 0, steps: 0, seconds: 0 };
 for (let seed = order.first; totals.done < order.runs && Date.now() < ends; seed += order.stride) {
+  if (order.several !== undefined && hasSeveral(seed) !== order.several) {
+    continue;
+  }
   const outcome = await runSchedule(seed, order.traceLines);
   totals.done++;
   totals.steps += outcome.steps;

@@ -12,6 +12,8 @@ export interface SeedsOptions {
   runs?: number;
   /** The most seconds. Default no limit */
   seconds?: number;
+  /** True: only schedules with several controllers. False: only those with one. Default: all */
+  several?: boolean | undefined;
   /** Lines of the trace that are kept. Default 0 */
   traceLines?: number;
   /** Name of a mutation to plant. Default none */
@@ -32,14 +34,14 @@ const FOREVER = 2 ** 31;
 
 /** Runs the schedules of seeds, beginning with `first`. @throws Error if a worker breaks */
 export async function runSeeds(options: SeedsOptions): Promise<Report> {
-  const { first, runs = FOREVER, seconds = FOREVER, traceLines = 0 } = options;
+  const { first, runs = FOREVER, seconds = FOREVER, traceLines = 0, several } = options;
   const workers = Math.min(options.workers ?? availableParallelism(), runs);
   const report: Report = { done: 0, failed: 0, steps: 0, seconds: 0, outcomes: [] };
   const children = new Set<ChildProcess>();
   const ended = new AbortController();
   const one = async (index: number) => {
     const share = Math.floor(runs / workers) + (index < runs % workers ? 1 : 0);
-    const order: WorkerOrder = { first: first + index, stride: workers, runs: share, seconds, traceLines };
+    const order: WorkerOrder = { first: first + index, stride: workers, runs: share, seconds, traceLines, several };
     const child = spawn(process.execPath, ['--import', at('hooks.ts'), at('worker.ts'), JSON.stringify(order)], {
       env: { ...process.env, SIMULATION_MUTATION: options.mutation },
       stdio: ['ignore', 'pipe', 'inherit'],

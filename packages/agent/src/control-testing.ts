@@ -4,6 +4,7 @@
  */
 export { Agent } from './agent.ts';
 export type { AgentParts } from './agent-parts.ts';
+export { KnownControllers } from './controller-link/controllers.ts';
 export { EventRecorder } from './controller-link/event-outbox.ts';
 export { SyncClient } from './controller-link/sync.ts';
 export type { ApplyResult, DatapathState, TerminationEntry } from './datapath/datapath.ts';

@@ -1,4 +1,5 @@
 /** Totals of the controller against what has really passed. */
+import type { RunningController } from '../world/controller-process.ts';
 import type { World } from '../world/world.ts';
 import { Violation } from './violation.ts';
 
@@ -12,9 +13,9 @@ export class Truth {
   }
 
   /** No total is above what has passed. */
-  check({ hosts, controller }: World): void {
+  check({ hosts }: World, controller: RunningController): void {
     for (const { name } of hosts) {
-      for (const { policy, source, direction, counts } of controller?.services.live.get(name)?.counters.sums()
+      for (const { policy, source, direction, counts } of controller.services.live.get(name)?.counters.sums()
         ?.captures ?? []) {
         const passed = this.#passed.get(`${name} ${policy}/${source}/${direction}`) ?? 0;
         if (counts.matched.packets > passed) {

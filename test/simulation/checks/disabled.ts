@@ -1,4 +1,5 @@
 /** A policy that is said to be disabled is copied for by no node of the cluster. */
+import type { RunningController } from '../world/controller-process.ts';
 import type { World } from '../world/world.ts';
 import { Violation } from './violation.ts';
 
@@ -6,9 +7,9 @@ import { Violation } from './violation.ts';
  * To be called as a step of the controller. What a node has not told yet, the controller does not
  * know, as docs/simulation.md tells.
  */
-export function checkDisabled({ controller, hosts }: World): void {
-  const disabled = new Set(controller?.statuses().flatMap(({ state, uid }) => (state === 'disabled' ? [uid] : [])));
-  if (!controller || disabled.size === 0) {
+export function checkDisabled({ hosts }: World, controller: RunningController): void {
+  const disabled = new Set(controller.statuses().flatMap(({ state, uid }) => (state === 'disabled' ? [uid] : [])));
+  if (disabled.size === 0) {
     return;
   }
   const { view, live } = controller.services;

@@ -1,6 +1,6 @@
 /** What the store has said of policies and session numbers, also of those that are gone. */
 import type { StoreEvent } from '@mirrorplane/controller/testing/control';
-import type { MemoryStore } from '../world/memory-store.ts';
+import type { World } from '../world/world.ts';
 import { Violation } from './violation.ts';
 
 interface StoredPolicy {
@@ -31,19 +31,16 @@ export class History {
   readonly #revisions = new Map<string, number>();
   violation: Violation | undefined;
 
-  /** @param data is followed from now on */
-  async follow(data: MemoryStore): Promise<void> {
-    await data.handle().watch('', 1, {
-      onBatch: (events) => {
-        try {
-          for (const event of events) {
-            this.#take(event);
-          }
-        } catch (error) {
-          this.violation ??= error as Violation;
+  /** @param world its store is followed from now on */
+  async follow(world: World): Promise<void> {
+    await world.follow((events) => {
+      try {
+        for (const event of events) {
+          this.#take(event);
         }
-      },
-      onEnd: () => {},
+      } catch (error) {
+        this.violation ??= error as Violation;
+      }
     });
   }
 

@@ -9,6 +9,9 @@ import { Violation } from './violation.ts';
 
 const PROGRAM = '{"type":"program",';
 const DIFFERENCE = '{"type":"programDifference",';
+/** In the last program of a node that was cut off, which says nothing of a plan. */
+const EMPTY = `"revision":${UNPLANNED_REVISION},`;
+const LEADER = '{"type":"leader"';
 const STATUS = '{"type":"status"';
 /** Milliseconds after a pause of a process for which its saves may be late. */
 const STALLED_MS = 2000;
@@ -50,7 +53,22 @@ export class ProgramWatch implements Wiretap {
     }
   }
 
+  taken(to: string, text: string, isOpen: boolean): void {
+    if (isOpen && text.startsWith(LEADER)) {
+      this.#world.host(to)?.obeys();
+    }
+  }
+
   sent(from: string, to: string, text: string): void {
+    const { clusters, scheduler } = this.#world;
+    if (clusters && (text.startsWith(DIFFERENCE) || (text.startsWith(PROGRAM) && !text.includes(EMPTY)))) {
+      this.#note(() => {
+        const wrong = clusters.tells(scheduler.current);
+        if (wrong) {
+          throw new Violation(wrong);
+        }
+      });
+    }
     if (text.startsWith(STATUS)) {
       const { appliedRevision } = JSON.parse(text) as { appliedRevision: number };
       this.#world.trace.add(this.#world.scheduler.now, from, () => `confirms revision ${appliedRevision} to ${to}`);

@@ -1,6 +1,6 @@
 /** What is true once faults have ended for a while: everything is as operators want it. */
 
-import type { Stage } from '../actions.ts';
+import type { Stage } from '../stage.ts';
 import { signatureOf } from './programs.ts';
 
 /** What is not as it should be yet; undefined: everything is. */

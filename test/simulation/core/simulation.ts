@@ -1,5 +1,8 @@
 /** The simulation that is under way, for the edges that stand in for those of Node.js. */
+import type { Clusters } from '../world/clusters.ts';
 import type { Disk } from '../world/disk.ts';
+import type { EtcdMembers } from '../world/etcd/members.ts';
+import type { Network, Target } from '../world/network.ts';
 import type { VirtualSocket } from '../world/socket.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -15,8 +18,12 @@ export interface Simulation {
   readonly trace: Trace;
   /** The disk of the host of the current process. */
   disk(): Disk;
-  /** The current process asks for a connection. @param certificate what it shows */
-  dial(socket: VirtualSocket, certificate: string): void;
+  readonly network: Network;
+  /** Where several controllers run: their store, and what they are made of. */
+  readonly etcd: EtcdMembers | undefined;
+  readonly clusters: Clusters | undefined;
+  /** The current process asks for a connection. */
+  dial(socket: VirtualSocket, target: Target): void;
 }
 
 let active: Simulation | undefined;

@@ -19,7 +19,14 @@ export function randomUUID(): ReturnType<typeof real.randomUUID> {
   return `${text.slice(0, 8)}-${text.slice(8, 12)}-4${text.slice(13, 16)}-a${text.slice(17, 20)}-${text.slice(20)}`;
 }
 
-/** A random whole number from 0 to below `bound`. */
-export function randomInt(bound: number): number {
-  return running()?.draws.below(bound) ?? real.randomInt(bound);
+/** A random whole number: from 0 to below `most`, or from `most` to below `bound`. */
+export function randomInt(most: number, bound?: number): number {
+  const [from, to] = bound === undefined ? [0, most] : [most, bound];
+  const draws = running()?.draws;
+  return draws ? from + draws.below(to - from) : real.randomInt(from, to);
+}
+
+export function randomBytes(count: number): Buffer {
+  const draws = running()?.draws;
+  return draws ? Buffer.from(Array.from({ length: count }, () => draws.below(256))) : real.randomBytes(count);
 }

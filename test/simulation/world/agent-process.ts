@@ -5,6 +5,7 @@ import {
   type AgentParts,
   EventRecorder,
   findUnderlay,
+  KnownControllers,
   ProgramFile,
   SyncClient,
 } from '@mirrorplane/agent/testing/control';
@@ -15,13 +16,20 @@ import type { SimulatedLog } from './log.ts';
 /** Share of the runs of agents that are those of an earlier version, which takes whole programs alone. */
 const EARLIER = 0.2;
 
-/** What an agent says that knows nothing of differences. */
-function ofEarlierVersion(message: AgentMessage): AgentMessage {
+/** What an agent says. One of an earlier version knows nothing of differences. */
+function said(message: AgentMessage, controllers: KnownControllers | undefined, isEarlier: boolean): AgentMessage {
   if (message.type !== 'hello') {
     return message;
   }
-  const { takesDifferences: _, program: __, ...hello } = message;
-  return hello;
+  const { takesDifferences, program, ...hello } = message;
+  const known = isEarlier ? hello : message;
+  return controllers ? { ...known, term: controllers.term } : known;
+}
+
+/** The controllers that an agent can connect to, where there are several. */
+async function controllersOf({ controllers }: Host, log: AgentParts['log']): Promise<KnownControllers | undefined> {
+  const given = controllers.map((name) => `${name}:7071`);
+  return given.length === 0 ? undefined : KnownControllers.load({ given, file: '/agent/controllers.json', log });
 }
 
 /** Next hops that are always resolved: the underlay has no routers here. */
@@ -91,18 +99,27 @@ export async function runAgent(host: Host, log: SimulatedLog): Promise<() => voi
   await agent.start();
   const certificate = JSON.stringify({ node, uid, generation });
   const isEarlier = Math.random() < EARLIER;
+  const controllers = await controllersOf(host, parts.log);
+  host.term = () => controllers?.term ?? 0;
   const sync = new SyncClient({
-    controller: 'controller:7071',
+    controller: controllers ?? 'controller:7071',
     credentials: { key: '', certificate, authority: '' },
-    greeting: () => (isEarlier ? agent.greeting().map(ofEarlierVersion) : agent.greeting()),
+    greeting: () => agent.greeting().map((message) => said(message, controllers, isEarlier)),
     log: parts.log,
   });
-  sync.on('program', (program) => agent.take(program));
-  sync.on('programDifference', (difference) => agent.programs.takeDifference(difference));
+  sync.on('program', (program) => {
+    host.obeys();
+    agent.take(program);
+  });
+  sync.on('programDifference', (difference) => {
+    host.obeys();
+    agent.programs.takeDifference(difference);
+  });
   sync.on('partsWanted', () => agent.programs.tellParts());
   sync.on('eventsTaken', (taken) => events.taken(taken));
   sync.on('countersSaved', (saved) => agent.countersSaved(saved));
   sync.on('tests', (tests) => agent.probes.take(tests));
+  sync.on('reporting', (reporting) => agent.report(reporting));
   sync.on('dismissed', () => agent.dismiss());
   agent.connect(sync);
   sync.start();

@@ -6,12 +6,17 @@ import { EventEmitter } from 'node:events';
 import {
   AgentSessions,
   CERTIFICATE_URN,
+  type Controller,
+  type ControllerOptions,
   CurrentInventory,
   counterFolder,
   Decisions,
   KeptStatuses,
+  type Leadership,
+  LINK_PATH,
   NODE_URN,
   NodeParts,
+  openEtcdStore,
   openNodes,
   Planning,
   registeredNode,
@@ -23,6 +28,7 @@ import {
 import type { PolicyOutline } from '@mirrorplane/planner';
 import type { SimulatedLog } from './log.ts';
 import type { Offer } from './network.ts';
+import { sharedCounterPlace } from './shared-counters.ts';
 import type { VirtualSocket } from './socket.ts';
 
 /** A running controller. */
@@ -32,6 +38,8 @@ export interface RunningController {
   offered(offer: Offer): void;
   /** The status of every policy, as the API gives it. */
   statuses(): PolicyOutline[];
+  /** Ends it in order. */
+  close(): Promise<void>;
 }
 
 /** An authority of which every agent of the simulation has a certificate. */
@@ -65,17 +73,53 @@ function silentParts(log: SimulatedLog) {
   };
 }
 
-/** Starts a controller, as a step of its process. Resolves when it takes connections. */
-export async function runController(store: Store, log: SimulatedLog): Promise<RunningController> {
+export interface ControllerParts {
+  store: Store;
+  log: SimulatedLog;
+  /** Where several controllers run. */
+  leadership?: Leadership | undefined;
+  /** Its store has ended its watch. Default: that is an error. */
+  failed?: ((error: Error) => void) | undefined;
+}
+
+/** Starts what a leader of several controllers runs, as a step of its process. */
+export async function lead(
+  options: ControllerOptions,
+  log: SimulatedLog,
+  begins: (running: RunningController) => void,
+): Promise<Controller> {
+  const { leadership, failed } = options;
+  const store = await openEtcdStore(options.etcd!);
+  let running: RunningController;
+  try {
+    running = await runController({ store, log, leadership, failed });
+    await leadership!.beforeListening();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  begins(running);
+  const close = async () => {
+    await running.close();
+    leadership!.close();
+    await store.close();
+  };
+  return { addresses: [], agentPort: 0, planningFor: () => 0, close };
+}
+
+/** Starts a controller, as a step of its process. Resolves when it can take connections. */
+export async function runController({ store, log, leadership, failed }: ControllerParts): Promise<RunningController> {
   const logger = log as unknown as Services['log'];
   const clock = () => Date.now();
-  const view = new View(store, (error) => log.fatal({ err: error }, 'the watch of the store ended'));
+  const ended = (error: Error) => log.fatal({ err: error }, 'the watch of the store ended');
+  const view = new View(store, failed ?? ended);
   await view.open();
   const decisions = new Decisions(store, view);
   const { live, observed, places } = openNodes(view, clock, () => performance.now());
   let agents: AgentSessions | undefined;
   const counters = new SavedCounters({
-    ...{ place: counterFolder('/controller/counters'), view, live, log: logger },
+    place: store.shared ? sharedCounterPlace(store.shared) : counterFolder('/controller/counters'),
+    ...{ view, live, log: logger },
     saved: (node, reading) => agents?.countersSaved(node, reading),
   });
   await counters.open();
@@ -84,7 +128,7 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
   const statuses = new KeptStatuses({ view, live, planning, inventory });
   const services = {
     ...silentParts(log),
-    ...{ view, live, decisions, planning, inventory, statuses, log: logger, clock },
+    ...{ view, live, decisions, planning, inventory, statuses, log: logger, clock, leadership },
     nodeParts: new NodeParts(planning),
     dismiss: (node: string) => agents?.dismiss(node),
     revoked: (node: string) => {
@@ -106,11 +150,23 @@ export async function runController(store: Store, log: SimulatedLog): Promise<Ru
     services,
     offered: (offer) => take(offer, services, sessions),
     statuses: () => [...statuses.all()],
+    close: async () => {
+      sessions.close();
+      planning.close();
+      await counters.close();
+      await decisions.settled();
+      view.close();
+    },
   };
 }
 
 /** What `AgentServer` does with a connection: the certificate says whose it is. */
 function take(offer: Offer, services: Services, sessions: AgentSessions): void {
+  if (offer.path === LINK_PATH) {
+    // Where no controller can lead others, there is no such path.
+    services.leadership?.followers.accept({ headers: offer.headers } as never, offer as never, Buffer.alloc(0));
+    return;
+  }
   const { node, uid, generation } = JSON.parse(offer.certificate) as { node: string; uid: string; generation: number };
   const shown = {
     subject: { CN: node },

@@ -30,6 +30,12 @@ export class Host extends EventEmitter<{ devices: [] }> {
   /** How far its clock is wrong. */
   readonly clock: { rate: number; offset: number };
   powered = true;
+  /** Controllers that the agent is told at its start. None: there is one alone. */
+  controllers: readonly string[] = [];
+  /** The highest term of a leader that the agent says it knows. */
+  term: () => number = () => 0;
+  /** Called when the agent accepts a program, and when it goes on with a controller that says that it leads. */
+  obeys: () => void = () => {};
   membership: Membership | undefined;
   agent: Process | undefined;
   readonly #fixed: Link[];

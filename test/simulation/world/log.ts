@@ -13,21 +13,35 @@ export interface SimulatedLog {
   trace: Line;
 }
 
-/** @param failed is told of errors, which a schedule has none of */
-export function simulatedLog(
-  who: string,
-  { scheduler, trace, failed }: { scheduler: Scheduler; trace: Trace; failed: (message: string) => void },
-): SimulatedLog {
+export interface LogParts {
+  scheduler: Scheduler;
+  trace: Trace;
+  /** Is told of errors, which a schedule has none of. */
+  failed: (message: string) => void;
+  /** Whether an error belongs to a fault of the schedule. */
+  isExpected: (line: { message: string; error: Error | undefined }) => boolean;
+}
+
+export function simulatedLog(who: string, { scheduler, trace, failed, isExpected }: LogParts): SimulatedLog {
   const silent = () => {};
   const textOf = (fields: object | string, message = '') => {
     const { err, ...rest } = typeof fields === 'string' ? { err: undefined } : (fields as { err?: Error });
     const said = typeof fields === 'string' ? fields : message;
-    return `${said} ${JSON.stringify(rest)}${err === undefined ? '' : ` ${err.stack ?? err}`}`;
+    const text = `${said} ${JSON.stringify(rest)}${err === undefined ? '' : ` ${err.stack ?? err}`}`;
+    // The number of the real process is another one each time.
+    return text.replaceAll(`process ${process.pid}`, 'process');
   };
   const line =
     (level: string): Line =>
     (fields, message) =>
       trace.add(scheduler.now, who, () => `${level}: ${textOf(fields, message)}`);
-  const error: Line = (fields, message) => failed(`${who}: ${textOf(fields, message)}`);
+  const error: Line = (fields, message) => {
+    const { err } = (typeof fields === 'string' ? {} : fields) as { err?: Error };
+    if (isExpected({ message: typeof fields === 'string' ? fields : (message ?? ''), error: err })) {
+      line('error')(fields, message);
+    } else {
+      failed(`${who}: ${textOf(fields, message)}`);
+    }
+  };
   return { fatal: error, error, warn: line('warn'), info: line('info'), debug: silent, trace: silent };
 }

@@ -15,9 +15,35 @@ export interface Offer {
   from: string;
   /** What it has shown. */
   certificate: string;
+  /** Path and headers of its request. */
+  path: string;
+  headers: Record<string, string>;
+  /** Whether it has given up. */
+  isOver(): boolean;
   /** The socket of the listening process. It is open. */
   accept(): VirtualSocket;
   refuse(status: number, headers: Record<string, string>, body: string): void;
+  /** The connection is closed without an answer. */
+  drop(): void;
+  /** Another process takes it, by way of a process that listens here. @returns ends the connection */
+  handOn(to: Listener, via: Via): () => void;
+}
+
+/** Whom a process wants to reach, and how long it waits, milliseconds. */
+export interface Target {
+  host: string;
+  path: string;
+  headers: Record<string, string>;
+  certificate: string;
+  handshakeMs: number;
+  /** For TCP alone. Undefined: as long as for all. */
+  connectMs: number | undefined;
+}
+
+/** A process through which a connection goes. */
+export interface Via {
+  host: string;
+  process: Process;
 }
 
 /** A process that takes connections. */
@@ -33,12 +59,16 @@ export interface Wiretap {
   sent(from: string, to: string, text: string): void;
   /** A text has come to a process at a host. */
   received(from: string, to: string, text: string): void;
+  /** A process has taken a text. @param isOpen whether it goes on with this connection */
+  taken(to: string, text: string, isOpen: boolean): void;
 }
 
 /** One direction of a connection. */
 interface Lane {
   from: string;
   to: string;
+  /** Through which processes. */
+  via: readonly Via[];
   target: VirtualSocket;
   /** When the last frame comes at the earliest. */
   busyUntil: number;
@@ -51,14 +81,14 @@ interface Lane {
   dead: boolean;
 }
 
-const HANDSHAKE_MS = 10_000;
-
 export class Network {
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #cuts = new Set<string>();
   readonly #lanes = new Map<VirtualSocket, Lane>();
-  listener: Listener | undefined;
+  readonly #listeners = new Map<string, Listener>();
+  /** Whose frame is being taken. */
+  speaking: Process | undefined;
   wiretap: Wiretap | undefined;
   /** The longest usual delay of a frame, milliseconds. */
   delay = 5;
@@ -68,30 +98,65 @@ export class Network {
     this.#random = random;
   }
 
-  /** A process at a host asks for a connection to the listener. */
-  dial(socket: VirtualSocket, host: string, certificate: string): void {
+  /** A process takes connections to its host. */
+  listen(listener: Listener): void {
+    this.#listeners.set(listener.host, listener);
+  }
+
+  /** A process takes no connections any more. */
+  unlisten(listener: Listener): void {
+    if (this.#listeners.get(listener.host) === listener) {
+      this.#listeners.delete(listener.host);
+    }
+  }
+
+  /** The process that takes connections to a host. */
+  listenerOf(host: string): Listener | undefined {
+    const listener = this.#listeners.get(host);
+    return listener?.process.alive ? listener : undefined;
+  }
+
+  /** A process at a host asks for a connection. */
+  dial(socket: VirtualSocket, host: string, target: Target): void {
     const { owner } = socket;
     const failLater = (wait: number, why: string) => this.#scheduler.after(wait, owner, () => socket.fail(why));
-    const { listener } = this;
-    if (!listener?.process.alive) {
+    const listener = this.#listeners.get(target.host);
+    const isCut = this.isCut(host, target.host);
+    // A host that nobody reaches does not refuse.
+    if (!listener?.process.alive && !isCut) {
       failLater(this.#latency(), 'connect ECONNREFUSED');
       return;
     }
     // Also for a listener that is killed before it answers. An open socket does not fail.
-    failLater(HANDSHAKE_MS, 'Opening handshake has timed out');
-    if (this.isCut(host, listener.host)) {
+    failLater(target.handshakeMs, 'Opening handshake has timed out');
+    if (isCut || !listener) {
+      failLater(target.connectMs ?? target.handshakeMs, `${target.host} does not answer`);
       return;
     }
     this.#scheduler.after(this.#latency(), listener.process, () => {
-      listener.offered({
-        from: host,
-        certificate,
-        accept: () => this.#join(socket, host, listener),
-        refuse: (status, headers, body) => {
-          this.#scheduler.after(this.#latency(), owner, () => refuse(socket, status, headers, body));
-        },
-      });
+      listener.offered(this.#offer(socket, host, target, listener, []));
     });
+  }
+
+  /** What a listener is offered. @param via processes that have handed it on */
+  #offer(socket: VirtualSocket, host: string, target: Target, listener: Listener, via: readonly Via[]): Offer {
+    const { owner } = socket;
+    const { certificate, path, headers } = target;
+    const answer = (run: () => void) => void this.#scheduler.after(this.#latency(), owner, run);
+    return {
+      ...{ from: host, certificate, path, headers },
+      isOver: () => socket.readyState !== VirtualSocket.CONNECTING,
+      accept: () => this.#join(socket, host, listener, via),
+      refuse: (status, more, body) => answer(() => refuse(socket, status, more, body)),
+      drop: () => answer(() => socket.fail('socket hang up')),
+      handOn: (to, by) => {
+        const way = [...via, by];
+        this.#scheduler.after(this.#latency(), to.process, () => {
+          to.offered(this.#offer(socket, host, target, to, way));
+        });
+        return () => this.#reset(socket);
+      },
+    };
   }
 
   /** Whether two hosts do not reach each other. */
@@ -115,7 +180,7 @@ export class Network {
   /** A process has ended. Its host tells the other ends of its connections. */
   processEnded(process: Process): void {
     for (const [socket, lane] of this.#lanes) {
-      if (socket.owner === process && !lane.dead) {
+      if ((socket.owner === process || lane.via.some((one) => one.process === process)) && !lane.dead) {
         this.#send(lane, { type: 'reset' });
         lane.dead = true;
       }
@@ -125,14 +190,14 @@ export class Network {
   /** A host has lost its power: the other ends hear nothing until it is back. */
   hostDown(host: string): void {
     for (const lane of this.#lanes.values()) {
-      lane.dead ||= lane.from === host;
+      lane.dead ||= lane.from === host || lane.via.some((one) => one.host === host);
     }
   }
 
   /** A host is back, and knows none of its connections. */
   hostUp(host: string): void {
     for (const lane of this.#lanes.values()) {
-      if (lane.from === host && lane.dead) {
+      if ((lane.from === host || lane.via.some((one) => one.host === host)) && lane.dead) {
         this.#schedule(lane, { type: 'reset' });
       }
     }
@@ -143,8 +208,16 @@ export class Network {
     const own = [...this.#lanes].filter(
       ([{ readyState }, { from }]) => from === host && readyState === VirtualSocket.OPEN,
     );
-    const [socket, lane] = this.#random.pick(own) ?? [];
-    for (const one of socket && lane ? [lane, this.#lanes.get(lane.target)] : []) {
+    const [socket] = this.#random.pick(own) ?? [];
+    if (socket) {
+      this.#reset(socket);
+    }
+  }
+
+  /** Ends both directions of a connection. */
+  #reset(socket: VirtualSocket): void {
+    const lane = this.#lanes.get(socket);
+    for (const one of lane ? [lane, this.#lanes.get(lane.target)] : []) {
       if (one) {
         one.taken = one.sent;
         this.#schedule(one, { type: 'reset' });
@@ -152,10 +225,10 @@ export class Network {
     }
   }
 
-  #join(socket: VirtualSocket, host: string, { process, host: at }: Listener): VirtualSocket {
+  #join(socket: VirtualSocket, host: string, { process, host: at }: Listener, via: readonly Via[]): VirtualSocket {
     const other = new VirtualSocket(process);
     const lane = (from: string, to: string, target: VirtualSocket): Lane => {
-      return { from, to, target, busyUntil: 0, sent: 0, taken: 0, waiting: new Map(), dead: false };
+      return { from, to, via, target, busyUntil: 0, sent: 0, taken: 0, waiting: new Map(), dead: false };
     };
     const [up, down] = [lane(host, at, other), lane(at, host, socket)];
     this.#lanes.set(socket, up);
@@ -208,15 +281,29 @@ export class Network {
   /** Frames that have come are taken in their order. */
   #take(lane: Lane): void {
     for (let frame = lane.waiting.get(lane.taken); frame; frame = lane.waiting.get(lane.taken)) {
-      if (this.isCut(lane.from, lane.to)) {
+      if (this.#isClosed(lane)) {
         return;
       }
       lane.waiting.delete(lane.taken++);
+      this.speaking = this.#speakerOf(lane);
       if (frame.type === 'text' && lane.target.readyState === VirtualSocket.OPEN) {
         this.wiretap?.received(lane.from, lane.to, frame.text);
       }
       lane.target.receive(frame);
+      if (frame.type === 'text') {
+        this.wiretap?.taken(lane.to, frame.text, lane.target.readyState === VirtualSocket.OPEN);
+      }
     }
+  }
+
+  #isClosed({ from, to, via }: Lane): boolean {
+    const hosts = [from, ...via.map(({ host }) => host), to];
+    return this.#cuts.size > 0 && hosts.some((host, at) => at > 0 && this.isCut(hosts[at - 1]!, host));
+  }
+
+  /** The process at the other end of a lane. */
+  #speakerOf(lane: Lane): Process | undefined {
+    return this.#lanes.get(lane.target)?.target.owner;
   }
 
   /** Mostly short, now and then long. */

@@ -1,5 +1,6 @@
 /** What an operator does by the API: the real routes, without HTTP. */
 import {
+  answerWhileLeading,
   type Call,
   cutOff,
   domainRoutes,
@@ -13,7 +14,9 @@ import {
   policyRoutes,
   poolRoutes,
   type Route,
+  type Services,
 } from '@mirrorplane/controller/testing/control';
+import { isOfStore, type Request } from './api-answer.ts';
 import type { Host } from './host.ts';
 import { CONTROLLER, type World } from './world.ts';
 
@@ -27,25 +30,22 @@ const ROUTES: readonly Route[] = [
 ];
 const WHO = { kind: 'user', name: 'operator', grants: [{ role: 'admin' }], owner: { token: '' }, by: 'token' };
 
-export interface Request {
-  method: Route['method'];
-  /** As the route declares it. */
-  path: string;
-  params: Record<string, string>;
-  body?: unknown;
-  query?: Record<string, string>;
-}
-
-/** Sends a request to the controller. Nobody waits for the answer. A controller that is away gets none. */
-export function send(world: World, { method, path, params, body, query = {} }: Request): void {
-  const process = world.controllerProcess;
+/**
+ * Sends a request to a controller. Nobody waits for the answer. A controller that is away gets none.
+ * Of several, each that has led and lives may be asked.
+ */
+export function send(world: World, request: Request): void {
+  const { method, path, params, body, query = {} } = request;
+  const asked = world.clusters ? world.random.pick(world.answering) : undefined;
+  const process = world.clusters ? asked?.process : world.controllerProcess;
   const spec = ROUTES.find((one) => one.method === method && one.path === `/api/v1/${path}`);
   if (!spec) {
     throw new Error(`there is no route ${method} ${path}`);
   }
   const said = `${method} ${path} ${JSON.stringify(params)} ${body === undefined ? '' : JSON.stringify(body)}`;
+  const askedAt = world.scheduler.now;
   world.scheduler.after(0, process, () => {
-    const services = world.controller?.services;
+    const services = (world.clusters ? asked?.running : world.controller)?.services;
     if (!services) {
       return;
     }
@@ -59,12 +59,15 @@ export function send(world: World, { method, path, params, body, query = {} }: R
       who: WHO,
       judge: judgeOf([{ role: 'admin' }], services),
     };
-    Promise.resolve()
+    whileLeading(services)
       .then(() => spec.handle(call as unknown as Call<never, never, never>))
       .then(
-        ({ status = 200 }) => world.note('operator', `${method} ${path} ${JSON.stringify(params)}: ${status}`),
+        ({ status = 200, body: answered }) => {
+          world.note('operator', `${method} ${path} ${JSON.stringify(params)}: ${status}`);
+          world.answered({ request, askedAt, status, body: answered });
+        },
         (error: unknown) => {
-          const refused = error instanceof ProblemError;
+          const refused = error instanceof ProblemError || (world.clusters && isOfStore(error));
           world.note('operator', `${method} ${path}: ${String(error)}`);
           if (!refused) {
             world.failures.push(`${said}: ${String((error as Error).stack ?? error)}`);
@@ -74,13 +77,24 @@ export function send(world: World, { method, path, params, body, query = {} }: R
   });
 }
 
+/** What the API does with each request where several controllers run. */
+async function whileLeading(services: Services): Promise<void> {
+  let gate: ((request: { url: string }) => Promise<void>) | undefined;
+  const addHook = (_: string, hook: typeof gate) => {
+    gate = hook;
+  };
+  answerWhileLeading({ addHook } as never, services);
+  await gate?.({ url: '/api/v1' });
+}
+
 /**
  * A host joins, as with a join token: its node gets a certificate of another generation, and the
  * host gets it when it is written.
  */
 export function enrol(world: World, host: Host): void {
+  const asked = world.clusters ? world.controller : undefined;
   world.scheduler.after(0, world.controllerProcess, () => {
-    const services = world.controller?.services;
+    const { services } = (world.clusters ? asked : world.controller) ?? {};
     const { name } = host;
     if (!services?.view.get('nodes', name)) {
       return;
@@ -104,6 +118,12 @@ export function enrol(world: World, host: Host): void {
           ],
           result: () => ({ uid: record.uid, generation: certificate.generation }),
         };
+      })
+      .catch((error: unknown) => {
+        if (!world.clusters || !isOfStore(error)) {
+          throw error;
+        }
+        return undefined;
       })
       .then((membership) => {
         if (membership) {

@@ -115,9 +115,9 @@ export class Follower {
     }
     log.info({ leader: leader.controller, term: leader.term }, 'another controller leads');
     if (leader.agents === undefined || leader.agents === agents) {
-      log.error(
+      log.warn(
         { leader: leader.agents },
-        'the address of the leader is unknown, or is that of this controller: give each controller its own --advertise',
+        'the leader has no address, or that of this controller: an earlier run of this one is followed by another leader within seconds; if that does not happen, give each controller its own --advertise',
       );
       return;
     }
