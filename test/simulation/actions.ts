@@ -183,6 +183,31 @@ function poolOf(name: string): string {
   return POOLS[name === 'node-3' ? 1 : 0];
 }
 
+/** The disk of a host takes no more for a while. */
+function fillDisk(stage: Stage): void {
+  const { world, random } = stage;
+  const host = random.pick(world.hosts)!;
+  world.fillDisk(host, true);
+  later(stage, () => world.fillDisk(host, false));
+}
+
+/** All agents end at once, and come back at once. */
+function restartAgents({ world }: Stage): void {
+  const hosts = world.hosts.filter(({ powered }) => powered);
+  for (const host of hosts) {
+    world.killAgent(host);
+  }
+  for (const host of hosts) {
+    world.startAgent(host);
+  }
+}
+
+/** The store forgets the past, also what the controller has not been told yet. */
+function forgetPast({ world }: Stage): void {
+  world.note('store', 'forgets the past');
+  world.controllers[0]!.store?.forget();
+}
+
 /** What operators and guests do, each as often as its number says. */
 const ACTS: readonly [weight: number, action: Action][] = [
   [10, writePolicy],
@@ -202,6 +227,8 @@ const FAULTS: readonly [weight: number, action: Action][] = [
   [2, losePower],
   [2, deleteNode],
   [1, revokeNode],
+  [1, fillDisk],
+  [1, restartAgents],
 ];
 const FAULTS_OF_ONE: readonly [weight: number, action: Action][] = [
   [5, killController],
@@ -209,6 +236,7 @@ const FAULTS_OF_ONE: readonly [weight: number, action: Action][] = [
   [5, breakOne],
   [4, stall],
   [1, setClock],
+  [2, forgetPast],
 ];
 
 /** Does one thing, whichever the seed says. @param isCalm nothing breaks */

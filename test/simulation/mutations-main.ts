@@ -10,11 +10,19 @@ let missed = 0;
 
 for (const { name, about, several } of MUTATIONS.filter((one) => !only?.length || only.includes(one.name))) {
   const began = performance.now();
-  const { outcomes } = await runSeeds({ first, seconds: LIMIT_S, mutation: name, untilFailed: true, several });
+  const {
+    outcomes,
+    done,
+    seconds: cpu,
+  } = await runSeeds({ first, seconds: LIMIT_S, mutation: name, untilFailed: true, several });
   const seconds = Math.round((performance.now() - began) / 1000);
   const [found] = outcomes;
   missed += found ? 0 : 1;
   console.log(`${found ? 'found' : 'MISSED'} in ${seconds} s: ${name}: ${about}`);
+  if (!found) {
+    // On a busy machine, five minutes are few schedules.
+    console.log(`  in ${done} schedules, ${Math.round(cpu)} s of CPU time`);
+  }
   if (found) {
     console.log(`  seed ${found.seed}: ${found.violation?.slice(0, 300)}`);
   }

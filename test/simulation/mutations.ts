@@ -165,6 +165,13 @@ export const MUTATIONS: readonly Mutation[] = [
     '    : [];',
   ),
   mutation(
+    'told-unnoted',
+    'a policy is said to be disabled although a node was told to copy for it, and was not heard since',
+    'controller/src/planning/planning.ts',
+    'this.#noteCopying(told, policies);',
+    '',
+  ),
+  mutation(
     'base-believed',
     'an agent that comes back with any program is taken to have the newest one',
     'controller/src/sync/program-sender.ts',

@@ -176,7 +176,9 @@ test('a node with devices of a policy is deleted only when its agent is gone', a
   assert.match((await bench.request('DELETE', `${api}/nodes/node-1`)).body.detail, /policy "p"/);
   agent.close();
   await until('the agent is gone', async () => !(await bench.get(`${api}/nodes/node-1`)).body.connected);
-  await bench.must('DELETE', `${api}/nodes/node-1`);
+  // It was told to copy for "p", and has a guest of it.
+  assert.equal((await bench.request('DELETE', `${api}/nodes/node-1`)).body.code, 'NODE_UNCONFIRMED');
+  await bench.must('DELETE', `${api}/nodes/node-1?dead=true`);
   assert.deepEqual((await bench.get(`${api}/interfaces/web-1%2F0`)).body.devices, []);
 });
 

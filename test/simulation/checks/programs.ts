@@ -81,7 +81,7 @@ export class ProgramWatch implements Wiretap {
     const { confirmed } = this.#of(host.name);
     const { state } = host.kernel;
     const isEmpty = state.captures.length + state.deliveries.length + state.terminations.length === 0;
-    if (confirmed > 0 && !isEmpty && this.newestOf(host) < confirmed) {
+    if (confirmed > 0 && !isEmpty && !host.kernel.isBetween && this.newestOf(host) < confirmed) {
       this.violation ??= new Violation(
         `${host.name} runs something older than revision ${confirmed}, which it has confirmed`,
       );
@@ -148,11 +148,13 @@ export class ProgramWatch implements Wiretap {
     if (this.newestOf(host) < revision) {
       throw new Violation(`${host.name} confirms revision ${revision}, and its kernel runs something else`);
     }
-    const stored = JSON.parse(host.disk.readDurable('/agent/program.json') ?? '{"revision":0}') as NodeProgram;
-    if (stored.revision >= revision) {
+    const stored = storedRevision(host.disk.readDurable('/agent/program.json'));
+    host.mayBeBack = false;
+    if (stored >= revision) {
+      host.wasFull = host.disk.isFull;
       told.confirmed = Math.max(told.confirmed, revision);
-    } else if (!this.#mayBeUnsaved(host)) {
-      throw new Violation(`${host.name} confirms revision ${revision}, and its disk has ${stored.revision}`);
+    } else if (!this.#mayBeUnsaved(host) && !host.disk.lies && !host.wasFull) {
+      throw new Violation(`${host.name} confirms revision ${revision}, and its disk has ${stored}`);
     }
   }
 
@@ -216,4 +218,13 @@ function wordsOf({ revision, captures, deliveries, terminations }: NodeProgram):
 
 function byText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Revision of the program in a file. 0: there is none, or the file is torn. */
+function storedRevision(text: string | undefined): number {
+  try {
+    return (JSON.parse(text ?? '') as NodeProgram).revision;
+  } catch {
+    return 0;
+  }
 }

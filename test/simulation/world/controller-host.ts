@@ -1,9 +1,10 @@
 /** A host of a controller: what outlives its process. */
-import type { Clustered, Store } from '@mirrorplane/controller/testing/control';
+import type { Clustered } from '@mirrorplane/controller/testing/control';
 import type { Process } from '../core/process.ts';
 import type { RunningController } from './controller-process.ts';
 import type { Disk } from './disk.ts';
 import type { Listener } from './network.ts';
+import type { RemoteStore } from './remote-store.ts';
 
 export class ControllerHost {
   readonly name: string;
@@ -17,7 +18,7 @@ export class ControllerHost {
   /** Where several controllers run: the process as a whole. */
   clustered: Clustered | undefined;
   listener: Listener | undefined;
-  store: Store | undefined;
+  store: RemoteStore | undefined;
 
   constructor(name: string, disk: Disk, clock: ControllerHost['clock']) {
     this.name = name;

@@ -18,6 +18,10 @@ export class Disk {
   #durable = new Map<string, File>();
   /** The longest pause before a step, milliseconds. */
   slowness = 3;
+  /** It says that it has synced what it has not. */
+  lies = false;
+  /** It takes no more. */
+  isFull = false;
 
   constructor(random: Random, scheduler: Scheduler) {
     this.#random = random;
@@ -35,12 +39,19 @@ export class Disk {
     return file;
   }
 
+  /** @throws Error ENOSPC, after a part is written */
   write(file: File, content: string): void {
+    if (this.isFull) {
+      file.content = content.slice(0, content.length >> 1);
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    }
     file.content = content;
   }
 
   sync(file: File): void {
-    file.synced = file.content;
+    if (!this.lies) {
+      file.synced = file.content;
+    }
   }
 
   rename(from: string, to: string): void {
@@ -78,6 +89,9 @@ export class Disk {
 
   /** Makes the names in a folder durable. */
   syncFolder(folder: string): void {
+    if (this.lies) {
+      return;
+    }
     const isHere = (path: string) => path.startsWith(`${folder}/`);
     this.#durable = new Map([
       ...[...this.#durable].filter(([path]) => !isHere(path)),

@@ -12,6 +12,9 @@ const NONE = { packets: 0, bytes: 0 };
 /** Bytes of a packet. */
 const SIZE = 100;
 
+/** Share of the applies that take so long that an agent may be killed in between, and how long, milliseconds. */
+const SLOW = { share: 0.1, ms: 20 };
+
 /** Counts of a capture. `life` tells them from earlier ones of the same name. */
 interface Slot {
   name: CaptureName;
@@ -29,6 +32,8 @@ export class Kernel extends FakeDatapath {
   #names = new CountedNames<CaptureName>();
   #life = 0;
   #boot = 1;
+  /** An apply has begun, and may never end: what is in force is partly of one program, partly of another. */
+  isBetween = false;
   /** Called when another state is in force. */
   changed: () => void = () => {};
 
@@ -54,6 +59,7 @@ export class Kernel extends FakeDatapath {
       desired.captures.map(({ id, policy, source, direction }) => [id, { policy, source, direction }]),
     );
     this.#names.enter(names);
+    await this.#passThrough(desired);
     const result = await super.apply(desired);
     this.#allocate(desired);
     if (JSON.stringify(this.state) !== JSON.stringify(before)) {
@@ -62,6 +68,25 @@ export class Kernel extends FakeDatapath {
     this.#names.entered(performance.now());
     await this.#scheduler.pause(this.#random.between(0, 2));
     return result;
+  }
+
+  /**
+   * The states between what is in force and what is wanted, in the order of the real data path. It
+   * goes through them at once, unless its host has no time for it.
+   */
+  async #passThrough(desired: DatapathState): Promise<void> {
+    const slow = this.#random.chance(SLOW.share) ? this.#random.below(BETWEEN.length) : -1;
+    for (const [at, step] of BETWEEN.entries()) {
+      if (at <= slow) {
+        this.state = step(this.state, desired);
+      }
+    }
+    if (slow >= 0) {
+      this.isBetween = true;
+      this.changed();
+      await this.#scheduler.pause(this.#random.between(0, SLOW.ms));
+    }
+    this.isBetween = false;
   }
 
   /** Packets pass a capture that is in force. */
@@ -113,6 +138,30 @@ export class Kernel extends FakeDatapath {
     }
   }
 }
+
+type Part = { id: string };
+type Between = (now: DatapathState, desired: DatapathState) => DatapathState;
+
+/** What is wanted, and what else is there. */
+function withMore<T extends Part>(now: readonly T[], wanted: readonly T[]): T[] {
+  const ids = new Set(wanted.map(({ id }) => id));
+  return [...now.filter(({ id }) => !ids.has(id)), ...wanted];
+}
+
+/** What is there and wanted. */
+function withLess<T extends Part>(now: readonly T[], wanted: readonly T[]): T[] {
+  const ids = new Set(wanted.map(({ id }) => id));
+  return now.filter(({ id }) => ids.has(id));
+}
+
+/** Parts come from the end of the path to its beginning, and go in the opposite order. */
+const BETWEEN: readonly Between[] = [
+  (now, { deliveries }) => ({ ...now, deliveries: withMore(now.deliveries, deliveries) }),
+  (now, { terminations }) => ({ ...now, terminations: withMore(now.terminations, terminations) }),
+  (now, { captures }) => ({ ...now, captures: withMore(now.captures, captures) }),
+  (now, { captures }) => ({ ...now, captures: withLess(now.captures, captures) }),
+  (now, { terminations }) => ({ ...now, terminations: withLess(now.terminations, terminations) }),
+];
 
 function countsOf(packets: number): CaptureCounts {
   const counts = { packets, bytes: packets * SIZE };

@@ -3,7 +3,7 @@
  * has asked for is carried out also if it is killed meanwhile, and even if another one has taken
  * its place.
  */
-import type { Store, StoreEvent, Watcher } from '@mirrorplane/controller/testing/control';
+import { CompactedError, type Store, type StoreEvent, type Watcher } from '@mirrorplane/controller/testing/control';
 import type { Process } from '../core/process.ts';
 import type { Random } from '../core/random.ts';
 import type { Scheduler } from '../core/scheduler.ts';
@@ -21,10 +21,18 @@ export interface RemoteStoreParts {
   delay: number;
 }
 
-export function remoteStore({ data, process, scheduler, random, delay }: RemoteStoreParts): Store {
+export interface RemoteStore extends Store {
+  /** Its watches end, and what they have not told yet is forgotten. */
+  forget(): void;
+}
+
+export function remoteStore({ data, process, scheduler, random, delay }: RemoteStoreParts): RemoteStore {
   const store = data.handle();
   const lag = () => random.between(0, random.chance(0.05) ? 20 * delay : delay);
   let busyUntil = 0;
+  /** Grows with each `forget`. */
+  let era = 0;
+  const watches = new Set<{ watcher: Watcher; close: () => void }>();
   const ask = <T>(work: () => Promise<T>): Promise<T> => {
     if (delay === 0) {
       return work();
@@ -46,7 +54,12 @@ export function remoteStore({ data, process, scheduler, random, delay }: RemoteS
   const told = (watcher: Watcher): Watcher => ({
     onBatch: (events: StoreEvent[], revision: number) => {
       busyUntil = Math.max(busyUntil, scheduler.now + (delay === 0 ? 0 : lag()));
-      scheduler.after(busyUntil - scheduler.now, process, () => watcher.onBatch(events, revision));
+      const begun = era;
+      scheduler.after(busyUntil - scheduler.now, process, () => {
+        if (begun === era) {
+          watcher.onBatch(events, revision);
+        }
+      });
     },
     onEnd: (error) => scheduler.after(0, process, () => watcher.onEnd(error)),
   });
@@ -54,7 +67,24 @@ export function remoteStore({ data, process, scheduler, random, delay }: RemoteS
     get: (key) => ask(() => store.get(key)),
     range: (prefix) => ask(() => store.range(prefix)),
     txn: (transaction) => ask(() => store.txn(structuredClone(transaction))),
-    watch: (prefix, from, watcher) => ask(() => store.watch(prefix, from, told(watcher))),
+    watch: (prefix, from, watcher) =>
+      ask(async () => {
+        const begun = era;
+        const watch = await store.watch(prefix, from, told(watcher));
+        const open = { watcher, close: () => watch.close() };
+        if (begun === era) {
+          watches.add(open);
+        }
+        return { close: () => watches.delete(open) && watch.close() };
+      }),
+    forget: () => {
+      era++;
+      for (const { watcher, close } of watches) {
+        close();
+        scheduler.after(delay === 0 ? 0 : lag(), process, () => watcher.onEnd(new CompactedError('forgotten')));
+      }
+      watches.clear();
+    },
     raiseRevision: (revision) => ask(() => store.raiseRevision(revision)),
     lease: (ttlMs) => ask(() => store.lease(ttlMs)),
     state: () => ask(() => store.state()),

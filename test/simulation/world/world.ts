@@ -22,6 +22,8 @@ import type { VirtualSocket } from './socket.ts';
 export const CONTROLLER = 'controller';
 /** Share of the schedules that have several controllers. */
 const SEVERAL = 0.25;
+/** Share of the schedules in which the disk of a node lies about what it has synced. */
+const LYING = 0.1;
 /** Milliseconds after which a process that has given up is started again. */
 const RESTART_MS = 1000;
 /** Milliseconds since 1970 at the start of a schedule. */
@@ -87,6 +89,10 @@ export class World implements Simulation {
           return new ControllerHost(`${CONTROLLER}-${at + 1}`, new Disk(random, scheduler), clock());
         })
       : [first];
+    const faulty = new Random(seed, 7);
+    if (faulty.chance(LYING)) {
+      faulty.pick(this.hosts)!.disk.lies = true;
+    }
     for (const host of this.clusters ? this.hosts : []) {
       host.controllers = own.some(
         this.controllers.map(({ name }) => name),
@@ -212,9 +218,11 @@ export class World implements Simulation {
     }
   }
 
+  /** It has ended by itself, and its service manager starts it again soon, if nobody has before. */
   #endOf(host: ControllerHost, process: Process): void {
     if (host.process === process) {
       this.killControllerOf(host, false);
+      this.scheduler.after(RESTART_MS, undefined, () => this.startControllerOf(host));
     }
   }
 
@@ -285,6 +293,7 @@ export class World implements Simulation {
     }
     const process = this.#begin(host.name, host.clock, host.disk);
     host.agent = process;
+    host.mayBeBack = host.wasFull || host.disk.lies;
     this.scheduler.after(0, process, () => {
       this.note(host.name, 'its agent starts');
       runAgent(host, this.#log(host.name)).then((devicesChanged) => {
@@ -324,6 +333,13 @@ export class World implements Simulation {
     }
   }
 
+  /** The disk of a host takes no more, or takes something again. */
+  fillDisk(host: Host, isFull: boolean): void {
+    this.note(host.name, isFull ? 'its disk is full' : 'its disk has room again');
+    host.disk.isFull = isFull;
+    host.wasFull = true;
+  }
+
   /** A process does nothing for a while. */
   stall(process: Process, ms: number): void {
     this.note(process.name, `gets no CPU for ${Math.round(ms)} ms`);
@@ -349,7 +365,11 @@ export class World implements Simulation {
   #log(who: string) {
     const { scheduler, trace } = this;
     return simulatedLog(who, {
-      ...{ scheduler, trace, isExpected: (line) => this.clusters !== undefined && isOfNoLeader(line) },
+      ...{
+        scheduler,
+        trace,
+        isExpected: (line) => isOfDisk(line) || (this.clusters !== undefined && isOfNoLeader(line)),
+      },
       failed: (text) => this.#fail(text),
     });
   }
@@ -364,4 +384,9 @@ export class World implements Simulation {
 /** What a controller says that does not lead any more, or whose store does not answer, and an agent that it meets. */
 function isOfNoLeader({ message, error }: { message: string; error: Error | undefined }): boolean {
   return isOfStore(error) || message.includes('a controller was refused that does not');
+}
+
+/** What is said of a full disk, and of a file that was lost although it was synced. */
+function isOfDisk({ error }: { message: string; error: Error | undefined }): boolean {
+  return /ENOSPC|is not a program of this version|Unexpected end of JSON input/.test(String(error));
 }

@@ -5,10 +5,10 @@
 import { randomInt } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
 import { Coalesced } from '@mirrorplane/base';
-import type { NodeProgram } from '@mirrorplane/contract';
+import type { NodeProgram, Policy } from '@mirrorplane/contract';
 import { programDigest } from '@mirrorplane/contract/program-digest';
 import type { Logger } from '@mirrorplane/daemon';
-import { numbered, type Plan, type PlannedProgram, Planner } from '@mirrorplane/planner';
+import { numbered, type Plan, type PlannedProgram, Planner, partsOf } from '@mirrorplane/planner';
 import type { Merged } from '../inventory/inventory.ts';
 import { GRACE_MS, type LiveNodes } from '../reports/live-nodes.ts';
 import type { Decision, Decisions } from '../store/decisions.ts';
@@ -207,8 +207,11 @@ export class Planning {
     const chance = { draw: randomInt, now: live.now(), cutOffs: view.cutOffs };
     const origins = this.#former.look(inventory.interfaces);
     const result = this.#planner.plan(policies, inventory, { sessions, origins, chance });
-    const unsaved = live.unsaved();
     const ops: Operation[] = [...noted];
+    const staged = this.#inForce.stage(result.programs, live);
+    const told = new Map([...staged.programs].map(([node, program]) => [node, this.#number(node, program, ops)]));
+    this.#noteCopying(told, policies);
+    const unsaved = live.unsaved();
     for (const [name, value] of unsaved) {
       if (view.get('nodes', name)) {
         ops.push({ type: 'put', key: keyOf('nodeStates', name), value });
@@ -217,8 +220,6 @@ export class Planning {
     if (result.sessions !== sessions) {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
     }
-    const staged = this.#inForce.stage(result.programs, live);
-    const told = new Map([...staged.programs].map(([node, program]) => [node, this.#number(node, program, ops)]));
     return {
       ops,
       decisive: noted.length > 0,
@@ -231,6 +232,22 @@ export class Planning {
         return { inventory, policies: result.policies, programs };
       },
     };
+  }
+
+  /** Notes before a program is sent what its node may copy for then. */
+  #noteCopying(told: ReadonlyMap<string, Numbered>, policies: readonly Policy[]): void {
+    let names: ReadonlyMap<string, string> | undefined;
+    for (const [node, one] of told) {
+      if (this.#told.get(node) !== one) {
+        names ??= new Map(policies.map(({ uid, name }) => [uid, name]));
+        const uids = partsOf(one.program).flatMap(({ policy, captures }) => (captures.length > 0 ? [policy] : []));
+        this.#parts.live.toldToCopy(
+          node,
+          one.revision,
+          uids.map((uid) => ({ uid, name: names?.get(uid) ?? uid })),
+        );
+      }
+    }
   }
 
   /**

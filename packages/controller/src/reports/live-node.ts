@@ -87,6 +87,11 @@ export interface KeptNode extends Said {
   ends?: Pick<CounterReport, 'deliveries' | 'terminations'> | undefined;
   /** Time of the last counters, ISO 8601. They were read at this time or later. */
   countersAt?: string | undefined;
+  /**
+   * The newest program that the node is told, and the policies of its captures; and those of earlier
+   * ones too, until the node reports the newest.
+   */
+  told?: { revision: number; newest: KeptNode['copying']; policies: KeptNode['copying'] } | undefined;
   /** True if the record in the store is older. */
   dirty: boolean;
 }
@@ -208,18 +213,20 @@ export function sightings(
 }
 
 /**
- * Policies that a node copies for.
+ * Policies that a node may copy for: those of the captures that it has reported, and those of programs
+ * that it was told. Also where a guest is not there yet: it may come while nobody hears the node.
  * @param names names of all policies by uid; only called if the set of policies has changed
  */
 export function copyingOf(
-  before: LiveNode,
+  before: Pick<KeptNode, 'copying' | 'told'>,
   captures: readonly CaptureStatus[],
   names: () => ReadonlyMap<string, string>,
 ): KeptNode['copying'] {
-  const known = new Map(before.copying.map((policy) => [policy.uid, policy.name]));
-  const capturing = captures.filter(({ state }) => state === 'capturing');
-  const uids = new Set(capturing.flatMap(({ capture }) => policyOfId(capture) ?? []));
-  if (uids.size === known.size && [...uids].every((uid) => known.has(uid))) {
+  const { told } = before;
+  const known = new Map([...before.copying, ...(told?.policies ?? [])].map((policy) => [policy.uid, policy.name]));
+  const reported = captures.flatMap(({ capture }) => policyOfId(capture) ?? []);
+  const uids = new Set([...reported, ...(told?.policies ?? []).map(({ uid }) => uid)]);
+  if (uids.size === before.copying.length && before.copying.every(({ uid }) => uids.has(uid))) {
     return before.copying;
   }
   const all = names();

@@ -177,8 +177,26 @@ export class LiveNodes {
     node.appliedRevision = message.appliedRevision;
     node.captures = message.captures;
     node.problems = message.problems;
+    if (node.told && message.appliedRevision >= node.told.revision) {
+      node.told.policies = node.told.newest;
+    }
     this.#describe(node, { copying: copyingOf(node, message.captures, names) });
     return isNews;
+  }
+
+  /**
+   * A program is about to be sent to the node, which may copy for these policies until it reports.
+   * Nothing changes where this revision was told before.
+   */
+  toldToCopy(name: string, revision: number, policies: KeptNode['copying']): void {
+    const node = this.#nodes.get(name);
+    if (node === undefined || revision <= (node.told?.revision ?? -1)) {
+      return;
+    }
+    const isReported = revision <= (node.appliedRevision ?? -1);
+    const earlier = isReported ? [] : (node.told?.policies ?? []);
+    node.told = { revision, newest: policies, policies: union(earlier, policies) };
+    this.#describe(node, { copying: union(node.copying, policies) });
   }
 
   /** The connection of the agent ended. */
@@ -257,4 +275,11 @@ export class LiveNodes {
       }
     }
   }
+}
+
+/** Both, by uid. The first one itself, where it has all. */
+function union(one: KeptNode['copying'], other: KeptNode['copying']): KeptNode['copying'] {
+  const known = new Set(one.map(({ uid }) => uid));
+  const more = other.filter(({ uid }) => !known.has(uid));
+  return more.length === 0 ? one : [...one, ...more].sort((a, b) => (a.uid < b.uid ? -1 : 1));
 }
