@@ -191,16 +191,21 @@ export class Bed {
   /**
    * Waits until a device receives nothing more, because the last packets are still in queues when
    * the sender ends.
+   * @param rest milliseconds without a packet. Default 0: two looks.
    */
-  async quiet(host: string, device: string): Promise<void> {
+  async quiet(host: string, device: string, rest = 0): Promise<void> {
     let last = -1;
+    let since = performance.now();
     await until(
       `${host} receives no more`,
       async () => {
         const { received } = await this.device(host, device);
-        const same = received.packets === last;
-        last = received.packets;
-        return same;
+        if (received.packets !== last) {
+          last = received.packets;
+          since = performance.now();
+          return false;
+        }
+        return performance.now() - since >= rest;
       },
       { signal: this.signal, limitMs: QUIET_LIMIT_MS },
     );

@@ -13,6 +13,17 @@ export function endpointProgram(bed: Bed): string {
   return program;
 }
 
+/**
+ * What wakes another process again and again, or is paced, runs before what other processes want of
+ * its CPU. Otherwise each wake-up would wait for them.
+ */
+const BEFORE_OTHERS = ['nice', '-n', '-20'];
+
+/** The command that runs it on one CPU, before other processes. */
+export function onCpu(bed: Bed, cpu: string, args: readonly string[]): string[] {
+  return [...BEFORE_OTHERS, 'taskset', '--cpu-list', cpu, endpointProgram(bed), ...args];
+}
+
 /** Starts it on one CPU of a host and waits for its socket; returns what ends it. */
 export async function startEndpoint(
   bed: Bed,
@@ -22,7 +33,7 @@ export async function startEndpoint(
   protocol: 'tcp' | 'udp',
   port: number,
 ): Promise<() => Promise<void>> {
-  const argv = ['taskset', '--cpu-list', cpu, endpointProgram(bed), mode, String(port)];
+  const argv = onCpu(bed, cpu, [mode, String(port)]);
   const { stop } = await bed.serve(host, argv, () => bed.bound(host, protocol, port));
   return stop;
 }
@@ -59,8 +70,6 @@ export interface Sent {
 export async function sendFrames(bed: Bed, { host, cpu, frames, seconds, rate }: Burst): Promise<Sent> {
   const file = join(bed.folder, 'frames');
   writeFileSync(file, frames.map(({ device, frame }) => `${device} ${frame.toString('hex')}\n`).join(''));
-  const argv = ['taskset', '--cpu-list', cpu, endpointProgram(bed), 'send', file, String(seconds)];
-  // What is paced must be sent in time, before what other processes want of this CPU.
-  const paced = rate === undefined ? argv : ['nice', '-n', '-20', ...argv, String(rate)];
-  return JSON.parse(await bed.run(host, paced)) as Sent;
+  const argv = onCpu(bed, cpu, ['send', file, String(seconds)]);
+  return JSON.parse(await bed.run(host, rate === undefined ? argv : [...argv, String(rate)])) as Sent;
 }

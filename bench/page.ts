@@ -96,7 +96,7 @@ export const SECTIONS: readonly Section[] = [
     ],
   },
   {
-    title: 'Two CPUs',
+    title: 'Two sending CPUs',
     tables: [
       { metric: 'cpus/alone', lead: 'One CPU:' },
       { metric: 'cpus/together', lead: 'Two CPUs against twice one:' },
@@ -111,6 +111,11 @@ export const TITLES: Record<string, string> = {
   none: 'no mirror',
   local: 'local mirror',
   mirred: '`tc` mirred',
+  'percent-0': 'sampled out',
+  erspan: 'ERSPAN, sender',
+  'erspan-limited': 'ERSPAN, sender, with a limit that refuses nothing',
+  'erspan-two-nodes': 'ERSPAN, sender, two nodes',
+  'erspan-received': 'ERSPAN, receiver',
   'nft-dup': '`nft dup`',
   'libpcap-local': 'libpcap to a device',
   'libpcap-gre': 'libpcap to GRE',

@@ -4,6 +4,9 @@ import { processSeconds } from './cpu.ts';
 import type { Row } from './row.ts';
 import type { Totals, Variant } from './variants.ts';
 
+/** A process that has copied nothing for so long has lost what has not arrived. */
+const PROCESS_REST_MS = 700;
+
 /** One thing that is measured, for every variant. */
 export interface Measurement {
   name: string;
@@ -148,7 +151,8 @@ export async function counted(
   });
   const before = await read();
   const values = await work();
-  await bed.quiet(host, device);
+  // A process that copies may have to wait for a CPU before it goes on.
+  await bed.quiet(host, device, variant.processes === undefined ? 0 : PROCESS_REST_MS);
   const after = await read();
   const sent = difference(after.source.sent, before.source.sent);
   const received = difference(after.source.received, before.source.received);

@@ -1,7 +1,7 @@
 /** Requests and responses of one byte over TCP. */
 import { type Bed, PEER, SOURCE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU } from '../cpu.ts';
-import { endpointProgram, startEndpoint } from '../endpoint.ts';
+import { onCpu, startEndpoint } from '../endpoint.ts';
 import { metricRows } from '../report.ts';
 import type { Measurement } from '../rounds.ts';
 import type { Aim } from '../row.ts';
@@ -21,8 +21,8 @@ interface Answer {
 }
 
 async function ask(bed: Bed, port: number, seconds: number): Promise<Answer> {
-  const argv = [endpointProgram(bed), 'ask', bed.lab.address(PEER), String(port), String(seconds)];
-  return JSON.parse(await bed.run(SOURCE, ['taskset', '--cpu-list', SENDER_CPU, ...argv])) as Answer;
+  const args = ['ask', bed.lab.address(PEER), String(port), String(seconds)];
+  return JSON.parse(await bed.run(SOURCE, onCpu(bed, SENDER_CPU, args))) as Answer;
 }
 
 const most = (ratio: number): Aim => ({ at: 'most', ratio });

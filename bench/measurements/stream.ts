@@ -1,7 +1,7 @@
 /** One TCP stream at full speed: sender and receiver on separate CPUs, and both on one CPU. */
 import { type Bed, PEER, SOURCE, SOURCE_NODE } from '../bed.ts';
 import { RECEIVER_CPU, SENDER_CPU, softirqSeconds } from '../cpu.ts';
-import { endpointProgram, startEndpoint } from '../endpoint.ts';
+import { onCpu, startEndpoint } from '../endpoint.ts';
 import { metricRows, valuesOf } from '../report.ts';
 import { copiedBytes, type Measurement, type Sample, type Samples } from '../rounds.ts';
 import { type Aim, comparedRow, type Row } from '../row.ts';
@@ -154,8 +154,8 @@ export const STREAM_ONE_CPU: Measurement = {
   title: 'one TCP stream, one CPU',
   prepare: (bed) => startEndpoint(bed, PEER, SENDER_CPU, 'take', 'tcp', BLOCKS_PORT),
   async run(bed, seconds) {
-    const argv = [endpointProgram(bed), 'give', bed.lab.address(PEER), String(BLOCKS_PORT), String(seconds)];
-    const given = JSON.parse(await bed.run(SOURCE, ['taskset', '--cpu-list', SENDER_CPU, ...argv])) as Given;
+    const args = ['give', bed.lab.address(PEER), String(BLOCKS_PORT), String(seconds)];
+    const given = JSON.parse(await bed.run(SOURCE, onCpu(bed, SENDER_CPU, args))) as Given;
     return { gigabits: (8 * given.blockBytes) / given.low };
   },
   leastArrived: 0.99,
