@@ -127,7 +127,7 @@ export class Bed {
   }
 
   /** Starts a command that runs until `stop` is called, and waits until `ready` returns true. */
-  async serve(host: string, argv: string[], ready: () => Promise<boolean>): Promise<Served> {
+  async serve(host: string, argv: string[], ready: (pid: number) => Promise<boolean>): Promise<Served> {
     const child = this.lab.spawn(host, argv, { stdio: 'ignore' });
     const end = ended(child);
     const stop = async () => {
@@ -141,7 +141,7 @@ export class Bed {
           if (child.exitCode !== null) {
             throw new Error(`${argv.join(' ')}: ended with status ${child.exitCode}`);
           }
-          return ready();
+          return ready(child.pid!);
         },
         { signal: this.signal },
       );

@@ -3,6 +3,7 @@
  * A minimal capture agent: libpcap reads the packets of a device from its ring in shared memory
  * (TPACKET_V3). A raw socket sends them in GRE (ERSPAN type II, so that the same receiver counts
  * them), or a packet socket sends them as they are to another device.
+ * While it captures, its name is "capturing".
  * usage: capture-gre DEVICE SOURCE DESTINATION SESSION | capture-gre DEVICE OTHER
  */
 #include <arpa/inet.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 enum { HEADERS = 16, LONGEST = 65536, RING = 64 << 20 };
@@ -78,7 +80,6 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s: %s\n", argv[1], in ? pcap_geterr(in) : error);
         return 1;
     }
-    puts("ready");
-    fflush(stdout);
+    prctl(PR_SET_NAME, "capturing");
     return pcap_loop(in, -1, argc == 5 ? send_on : send_to_device, NULL) ? 1 : 0;
 }

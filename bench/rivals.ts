@@ -3,7 +3,7 @@
  * user space. The kernel's own, tc mirred, is in `variants.ts`.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
 import { type Ovs, startOvs } from '../test/support/exact-ovs.ts';
@@ -45,19 +45,14 @@ export const NFT_DUP: Variant = {
 
 let agent: Served | undefined;
 
-/**
- * Starts capture-gre.c at SOURCE's device. It may use any CPU.
- * @param sockets its packet sockets, once it captures
- */
-async function startCapture(bed: Bed, to: readonly string[], sockets: number): Promise<void> {
+/** Starts capture-gre.c at SOURCE's device. It may use any CPU. */
+async function startCapture(bed: Bed, to: readonly string[]): Promise<void> {
   const program = join(bed.folder, 'capture-gre');
   if (!existsSync(program)) {
     execFileSync('clang', ['-O2', '-o', program, join(import.meta.dirname, 'capture-gre.c'), '-lpcap']);
   }
-  agent = await bed.serve(SOURCE_NODE, [program, tap(bed, SOURCE), ...to], async () => {
-    const table = await bed.run(SOURCE_NODE, ['cat', '/proc/net/packet']);
-    return table.trim().split('\n').length > sockets;
-  });
+  const isCapturing = async (pid: number) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'capturing\n';
+  agent = await bed.serve(SOURCE_NODE, [program, tap(bed, SOURCE), ...to], isCapturing);
 }
 
 const captureProcesses = () => (agent === undefined ? [] : [agent.pid]);
@@ -72,7 +67,7 @@ export const CAPTURE_GRE: Variant = {
   async start(bed) {
     await terminateAtDestination(bed);
     const address = (node: string) => bed.lab.node(node).underlayAddress;
-    await startCapture(bed, [address(SOURCE_NODE), address(DESTINATION_NODE), String(SESSION)], 1);
+    await startCapture(bed, [address(SOURCE_NODE), address(DESTINATION_NODE), String(SESSION)]);
   },
   async stop(bed) {
     await agent?.stop();
@@ -86,7 +81,7 @@ export const CAPTURE_LOCAL: Variant = {
   destination: { host: LOCAL_DESTINATION, device: 'eth0' },
   losesCopies: true,
   processes: captureProcesses,
-  start: (bed) => startCapture(bed, [tap(bed, LOCAL_DESTINATION)], 2),
+  start: (bed) => startCapture(bed, [tap(bed, LOCAL_DESTINATION)]),
   stop: async () => agent?.stop(),
 };
 
