@@ -2,7 +2,7 @@
  * Daemons as a package has them: one bundle each, with the flags of its starter, in a folder that
  * needs no installation.
  */
-import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '@mirrorplane/lab/testing';
 import { bundle, type Program } from '../packaging/bundle.ts';
@@ -29,6 +29,8 @@ export async function packagedCommand(folder: string): Promise<string> {
   for (const object of ['mirror.bpf.o', 'hear.bpf.o']) {
     copyFileSync(join(ROOT, 'packages/bpf/dist', object), join(folder, 'agent', object));
   }
+  // The lab's daemons have users of their own.
+  chmodSync(folder, 0o755);
   mkdirSync(join(folder, 'bin'));
   const command = join(folder, 'bin/mirrorplane');
   const cases = (['agent', 'controller'] as const).map((program) => {
