@@ -1,6 +1,6 @@
 /**
  * `make faults`: faults for minutes, in rounds. Each round has a new world and a seed of its own.
- * SEED: of the first round. MINUTES: default 5. KIND: `etcd`, `several` or `file`, default all by turns.
+ * SEED: of the first round. MINUTES: of faults, default 5. KIND: `etcd`, `several` or `file`, default all by turns.
  * ONLY: a part of the names of faults. It prints the table of docs/faults.md, and ends with 1 if
  * anything is wrong.
  */
@@ -15,7 +15,14 @@ const ROUND_MINUTES = 2;
 
 const { SEED, MINUTES = '5', KIND, ONLY = '' } = process.env;
 const first = Number(SEED ?? 1 + Math.floor(Math.random() * 1e6));
-const end = performance.now() + Number(MINUTES) * 60_000;
+/** Milliseconds of faults that are left. The start of a world takes none of them. */
+let leftMs = Number(MINUTES) * 60_000;
+if (!(leftMs > 0)) {
+  throw new Error(`MINUTES=${MINUTES}: use a number above 0`);
+}
+if (KIND !== undefined && !(WORLD_KINDS as readonly string[]).includes(KIND)) {
+  throw new Error(`KIND=${KIND}: use one of ${WORLD_KINDS.join(', ')}`);
+}
 
 /** All faults of a world in a random order, again and again. */
 function* endless(kind: WorldKind, random: Random): Generator<Fault> {
@@ -30,7 +37,8 @@ function* endless(kind: WorldKind, random: Random): Generator<Fault> {
 
 async function round(kind: WorldKind, seed: number, rows: FaultRow[]): Promise<string[]> {
   const world = await World.start(kind);
-  const roundEnd = Math.min(end, performance.now() + ROUND_MINUTES * 60_000);
+  const began = performance.now();
+  const roundEnd = began + Math.min(leftMs, ROUND_MINUTES * 60_000);
   try {
     const faults = endless(kind, seeded(seed));
     const isOver = () => performance.now() > roundEnd;
@@ -38,8 +46,12 @@ async function round(kind: WorldKind, seed: number, rows: FaultRow[]): Promise<s
     const { rows: more, problems, ...counts } = await runFaults(world, { seed, faults, isOver, onRow });
     rows.push(...more);
     console.log(`round of seed ${seed}, ${kind}: ${JSON.stringify(counts)}, ${problems.length} problems`);
+    if (more.length === 0) {
+      problems.push('no fault ran: give it more MINUTES');
+    }
     return problems.map((problem) => `seed ${seed}, ${kind}: ${problem}`);
   } finally {
+    leftMs -= performance.now() - began;
     await world.end();
   }
 }
@@ -47,7 +59,7 @@ async function round(kind: WorldKind, seed: number, rows: FaultRow[]): Promise<s
 const TITLES = { etcd: 'one controller, etcd', several: 'three controllers, etcd', file: 'one controller, a file' };
 const rows: Record<WorldKind, FaultRow[]> = { etcd: [], several: [], file: [] };
 const problems: string[] = [];
-for (let number = 0; performance.now() < end; number++) {
+for (let number = 0; leftMs > 0; number++) {
   const kind = WORLD_KINDS.find((one) => one === KIND) ?? WORLD_KINDS[number % WORLD_KINDS.length]!;
   problems.push(...(await round(kind, first + number, rows[kind])));
 }
