@@ -80,6 +80,54 @@ function cutControllers(stage: Stage): void {
   );
 }
 
+/** Milliseconds in which much is asked after a leader was passed over, and between two questions. */
+const ASKED_MS = 3000;
+const ASK_MS = 40;
+
+/** Reads and changes, to all that answer. */
+function askMuch(stage: Stage): void {
+  const { world, random } = stage;
+  for (let at = 0; at < ASKED_MS; at += ASK_MS) {
+    world.scheduler.after(at, undefined, () => {
+      if (random.chance(0.2)) {
+        const params = { name: random.pick(POLICY_NAMES)! };
+        const body = { percent: random.between(1, 100) };
+        send(world, { method: 'patch', path: 'policies/{name}', params, body });
+      } else {
+        readPolicy(stage);
+      }
+    });
+  }
+}
+
+/**
+ * The others do not reach a leader that is well, and take its place. From that moment on it does not
+ * reach etcd, which could tell it. So it may be sure of itself for a while, as the next one is.
+ */
+function passOver(stage: Stage): void {
+  const { world, random } = stage;
+  const { leader } = world.clusters!;
+  if (!leader?.alive) {
+    return;
+  }
+  const cut = (names: readonly string[]) => {
+    for (const other of names.filter((one) => one !== leader.name)) {
+      world.network.cut(leader.name, other);
+    }
+    world.note(leader.name, `does not reach ${names.join(' ')}`);
+  };
+  cut(world.controllers.map(({ name }) => name));
+  world.clusters!.onEnd(leader, () => {
+    cut(world.etcd!.names);
+    askMuch(stage);
+  });
+  world.scheduler.after(random.between(4000, 15_000), undefined, () => {
+    world.clusters!.onEnd(leader, undefined);
+    world.network.heal();
+    world.note('network', 'all reach each other');
+  });
+}
+
 function stallController(stage: Stage): void {
   const { world, random } = stage;
   const { process } = aController(stage);
@@ -126,6 +174,7 @@ export const CLUSTER_FAULTS: readonly [weight: number, action: (stage: Stage) =>
   [3, cutNode],
   [4, cutController],
   [2, cutControllers],
+  [2, passOver],
   [5, stallController],
   [1, setClock],
   [2, endMember],

@@ -64,6 +64,27 @@ const OF_SEVERAL: readonly Mutation[] = [
     ],
   },
   mutation(
+    'former-not-awaited',
+    'a new leader answers although the former one may be sure',
+    'controller/src/store/etcd/hold.ts',
+    'if (this.#formerHasLeft) {',
+    'if (this.term > 0) {',
+  ),
+  mutation(
+    'left-stays',
+    'what a leader has said when it left is taken for the word of each later one',
+    'controller/src/store/etcd/hold.ts',
+    'this.#formerHasLeft = there !== undefined && (former === undefined || there.value.toString() === String(former));',
+    'this.#formerHasLeft = revision > 0 && former !== undefined;',
+  ),
+  mutation(
+    'sure-too-long',
+    'a leader is sure for seconds after etcd has confirmed it last',
+    'controller/src/store/etcd/hold.ts',
+    'return !this.#isOver && this.unsureMs < SURE_MS;',
+    'return !this.#isOver && this.unsureMs < 5000;',
+  ),
+  mutation(
     'starts-half-read',
     'a leader begins when it has read the first part of the store',
     'controller/src/store/etcd.ts',

@@ -49,6 +49,8 @@ export class Clusters {
   readonly #options: ClustersOptions;
   readonly #reigns: Reign[] = [];
   readonly #runs = new Map<string, string[]>();
+  /** Called when a process does not lead any more, once. */
+  readonly #ends = new Map<Process, () => void>();
   readonly #followers: ((events: StoreEvent[], revision: number) => void)[] = [];
 
   constructor(options: ClustersOptions) {
@@ -85,6 +87,15 @@ export class Clusters {
   get leader(): Process | undefined {
     const last = this.#reigns.at(-1);
     return last?.endedAt === undefined ? last?.process : undefined;
+  }
+
+  /** Calls back in the step of etcd in which a process that leads loses its place. Undefined: not any more. */
+  onEnd(process: Process, ended: (() => void) | undefined): void {
+    if (ended) {
+      this.#ends.set(process, ended);
+    } else {
+      this.#ends.delete(process);
+    }
   }
 
   /** The newest term of a process. Undefined: it has never led. */
@@ -134,6 +145,8 @@ export class Clusters {
     const last = this.#reigns.at(-1);
     if (last?.endedAt === undefined && last !== undefined && version?.createRevision !== last.term) {
       last.endedAt = this.#options.scheduler.now;
+      this.#ends.get(last.process)?.();
+      this.#ends.delete(last.process);
     }
     if (version?.createRevision === revision) {
       if (last && last.term >= revision) {

@@ -388,5 +388,5 @@ function isOfNoLeader({ message, error }: { message: string; error: Error | unde
 
 /** What is said of a full disk, and of a file that was lost although it was synced. */
 function isOfDisk({ error }: { message: string; error: Error | undefined }): boolean {
-  return /ENOSPC|is not a program of this version|Unexpected end of JSON input/.test(String(error));
+  return /ENOSPC|is not a program of this version|^SyntaxError: .*JSON/.test(String(error));
 }

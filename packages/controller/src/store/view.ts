@@ -24,6 +24,8 @@ const READ_ONCE: ReadonlySet<Folder> = new Set<Folder>(['nodeStates']);
 
 /** The most changed records of a folder that are named. */
 const MAX_CHANGED = 100_000;
+/** Times that all is read, where the store forgets between the reading and the watch. */
+const MOST_TRIES = 10;
 
 /**
  * A read-only picture of the store at one revision. It changes only between two turns of the event
@@ -66,8 +68,25 @@ export class View {
     this.#onError = onError;
   }
 
-  /** Reads everything, and then follows changes. */
+  /**
+   * Reads everything, and then follows changes. If the store forgets what came in between, all is read
+   * again.
+   * @throws what the store throws; CompactedError if that happened too often
+   */
   async open(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#begin();
+        return;
+      } catch (error) {
+        if (!(error instanceof CompactedError) || tries === MOST_TRIES) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  async #begin(): Promise<void> {
     const snapshot = await this.#store.range('');
     for (const folder of Object.keys(this.#folders) as Folder[]) {
       this.#folders[folder].clear();

@@ -176,7 +176,8 @@ export class EtcdMembers {
       come: 0,
       ended: false,
     };
-    this.#arrive(process, host, 1, () => {
+    // A connection stays while the way is closed, and brings the request later.
+    this.#arrive(process, host, Number.POSITIVE_INFINITY, () => {
       if (watch.ended) {
         return;
       }
