@@ -29,12 +29,23 @@ test('a node that says it captures what is on another node is not taken for one 
   const { bench, one, two, uid } = await start(t);
   one.confirms = false;
   two.confirms = false;
-  capture(two, uid);
   capture(one, uid);
   const endingOn = async (node: string) => (await bench.get(`/api/v1/nodes/${node}`)).body.ending;
   await bench.must('PATCH', '/api/v1/policies/secret-name', { enabled: false });
-  await until('the honest one', async () => (await endingOn('node-1')).length === 1);
+  // Both may copy until they confirm that they do not: a guest may have come to either.
+  for (const node of ['node-1', 'node-2']) {
+    await until(`${node} is waited for`, async () => (await endingOn(node)).length === 1);
+  }
+  two.confirms = true;
+  await until('its program without the policy', () => two.program?.terminations.length === 0);
+  two.send({ type: 'status', appliedRevision: two.program!.revision, captures: [], problems: [] });
+  await until('the second one has confirmed', async () => (await endingOn('node-2')).length === 0);
+  capture(two, uid);
+  two.inventory(vmDevice('ids-1/0', 13));
+  const ifindex = async () => (await bench.get('/api/v1/nodes/node-2')).body.devices[0].ifindex;
+  await until('what it has said is read', async () => (await ifindex()) === 13);
   assert.deepEqual(await endingOn('node-2'), []);
+  assert.equal((await endingOn('node-1')).length, 1);
 });
 
 test('a program has no names and descriptions of policies, and a look does not say who looks', async (t) => {
