@@ -246,12 +246,12 @@ test('a turn that keeps others waiting is told', async () => {
   const delay = new LoopDelay();
   try {
     await until('the first samples', () => delay.seconds !== undefined);
-    for (const began = performance.now(); performance.now() - began < 200; ) {
+    for (const began = performance.now(); performance.now() - began < 500; ) {
       // Nothing else has its turn.
     }
     const { p50, max } = await until('the long turn is told', () => {
       const { seconds } = delay;
-      return seconds && seconds.max >= 0.15 && seconds;
+      return seconds && seconds.max >= 0.39 && seconds;
     });
     assert.ok(p50 < max, `${p50} ${max}`);
   } finally {

@@ -4,8 +4,12 @@
  */
 import { type ELDHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** Milliseconds between two samples. */
-const RESOLUTION_MS = 10;
+/**
+ * Milliseconds between two samples, of each window. Each wakes the process up: with 10 ms, samples were
+ * most of what a controller did at rest. A turn that is shorter may come between two samples, and what
+ * is told of a longer one is up to this much too short.
+ */
+const RESOLUTION_MS = 100;
 /** Milliseconds after which one of the two windows begins again. */
 const WINDOW_MS = 30_000;
 
