@@ -70,8 +70,13 @@ async function scrapable(t: Parameters<typeof Bench.start>[0]): Promise<{ bench:
     // As every second: arrivals are shown as of the last reading of the sender.
     one.send({ type: 'counters', report: ofSender, budgets });
     const { text } = await bench.get('/metrics');
-    const isThere = /_path_delivered_packets_total\{/.test(text) && /_node_problems\{/.test(text);
-    return isThere && /_policy_packets_total\{/.test(text) && text;
+    const wanted = [
+      '_path_delivered_packets_total{',
+      '_node_problems{',
+      '_policy_packets_total{',
+      '_eventloop_lag_max',
+    ];
+    return wanted.every((one) => text.includes(one)) && text;
   });
   return { bench, text };
 }
