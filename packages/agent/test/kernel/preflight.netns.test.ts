@@ -172,8 +172,8 @@ test('with nothing mounted in the place of bpffs a check warns, and the start mo
   assert.equal(fit, true);
   assert.equal(checks.bpffs?.state, 'warning');
   assert.match(checks.bpffs.remedy!, /mount -t bpf/);
-  // The token is not one: the start ends there, after the checks.
-  const { code, stderr } = await runToEnd(afterShell(`${hide}; ${look}`, starting()));
+  // The token is not one: the start ends there, after the checks. Why a mount fails is in the debug log.
+  const { code, stderr } = await runToEnd(afterShell(`${hide}; ${look}`, starting('--log-level', 'debug')));
   assert.equal(code, 1);
   assert.match(stderr, /bpf file system mounted/);
   assert.match(stderr, /^error: .*token/m);
