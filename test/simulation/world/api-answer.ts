@@ -21,7 +21,7 @@ export interface Answer {
 
 /** Whether an error is that of a controller that does not lead, or stops, or whose store does not answer. */
 export function isOfStore(error: unknown): boolean {
-  return /^(StoreLostError|StoreUnavailableError)|the store is closed|cannot open the store in etcd/.test(
+  return /^(StoreLostError|StoreUnavailableError)|the store is closed|cannot open the store in etcd|required revision has been compacted/.test(
     String(error),
   );
 }

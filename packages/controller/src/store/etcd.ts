@@ -34,7 +34,7 @@ import type {
   Watch,
   Watcher,
 } from './store.ts';
-import { LeaseExpiredError } from './store.ts';
+import { CompactedError, LeaseExpiredError } from './store.ts';
 
 export interface EtcdStoreOptions extends EtcdOptions {
   /** Number of past revisions that a watch can start from. Default 1000. */
@@ -131,7 +131,7 @@ class EtcdStore implements Store {
     let revision = 0;
     for (let key = ROOT + prefix; ; ) {
       const request = rangeRequest({ key, end, limit: PAGE, revision });
-      const page = answers.range(await this.#cluster.ask('range', request));
+      const page = answers.range(await orCompacted(revision, this.#cluster.ask('range', request)));
       revision ||= page.revision;
       entries.push(...page.entries.map((entry) => this.#entry(entry)));
       if (!page.more) {
@@ -304,6 +304,15 @@ async function orExpired<T>(lease: string, promise: Promise<T>): Promise<T> {
   return promise.catch((error: unknown) => {
     throw error instanceof EtcdError && isLeaseGone(error)
       ? new LeaseExpiredError(`the lease ${lease} has expired`)
+      : error;
+  });
+}
+
+/** @throws CompactedError where etcd has forgotten the revision between two pages of a read */
+async function orCompacted<T>(revision: number, promise: Promise<T>): Promise<T> {
+  return promise.catch((error: unknown) => {
+    throw error instanceof EtcdError && error.isCompacted
+      ? new CompactedError(`revision ${revision} is compacted`)
       : error;
   });
 }
