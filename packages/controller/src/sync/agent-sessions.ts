@@ -6,7 +6,9 @@ import {
   type ControllerMessage,
   type CounterReading,
   type CountersMessage,
+  type NodeProgram,
 } from '@mirrorplane/contract';
+import { programDigest } from '@mirrorplane/contract/program-digest';
 import type { WebSocket } from 'ws';
 import type { Services } from '../services.ts';
 import { policyNames } from '../store/policies.ts';
@@ -177,18 +179,31 @@ export class AgentSessions {
 
   /** Sends each node its planned program, unless it has it. Later, where it is not sure that this controller leads. */
   #sendPrograms(): void {
-    const { planning, live, nodeParts } = this.#services;
     if (!this.#leading.mayTell) {
       return;
     }
     for (const [node, session] of this.#sessions) {
-      const program = planning.planned?.programs.get(node);
-      // A plan that was made before the hello may know of an earlier revision.
-      if (program && program.revision >= (live.get(node)?.appliedRevision ?? 0)) {
-        nodeParts.learn(node, program);
+      const program = this.#programOf(node);
+      if (program) {
+        this.#services.nodeParts.learn(node, program);
         session.send(program);
       }
     }
+  }
+
+  /**
+   * The planned program of a node, if it may have it. A plan that was made before the hello may know of
+   * an earlier revision. One from before the node was deleted and registered again has a number that the
+   * store does not know any more, and that another program may get.
+   */
+  #programOf(node: string): NodeProgram | undefined {
+    const { planning, live, view } = this.#services;
+    const program = planning.planned?.programs.get(node);
+    const stored = view.get('programs', node)?.value;
+    if (program === undefined || program.revision < (live.get(node)?.appliedRevision ?? 0)) {
+      return undefined;
+    }
+    return stored?.revision === program.revision && stored.digest === programDigest(program) ? program : undefined;
   }
 
   /** Whether an agent is connected. */
@@ -310,9 +325,8 @@ export class AgentSessions {
     this.#services.tests.joined(node);
     // The last planned program is sent at once, because the agent was away. Changes because of its
     // hello follow later.
-    const program = this.#services.planning.planned?.programs.get(node);
-    const applied = this.#services.live.get(node)?.appliedRevision ?? 0;
-    if (program && program.revision >= applied && this.#leading.mayTell) {
+    const program = this.#programOf(node);
+    if (program && this.#leading.mayTell) {
       session.send(program);
     }
     this.#looks.joined(node);

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { emptyProgram, SYNC_PROTOCOL } from '@mirrorplane/contract';
+import { programDigest } from '@mirrorplane/contract/program-digest';
 import { LiveNodes } from '../../src/reports/live-nodes.ts';
 import type { Services } from '../../src/services.ts';
 import { AgentSessions } from '../../src/sync/agent-sessions.ts';
@@ -14,9 +15,11 @@ type Planned = Services['planning']['planned'] & object;
 function connected() {
   let planned: (result: Planned) => void = () => {};
   const nothing = () => undefined;
+  const stored = { value: { revision: 0, digest: '' } };
+  const records: Record<string, object> = { nodes: { value: {} }, programs: stored };
   const services = {
     live: new LiveNodes(Date.now),
-    view: { get: (folder: string) => (folder === 'nodes' ? { value: {} } : undefined), all: () => new Map() },
+    view: { get: (folder: string) => records[folder], all: () => new Map() },
     planning: {
       planned: undefined as Planned | undefined,
       onPlanned: (listener: typeof planned) => Object.assign(services, { planned: listener }),
@@ -48,8 +51,13 @@ function connected() {
     sessions.close();
     socket.emit('close');
   };
-  const plan = (revision: number) => {
-    const result = { programs: new Map([['node-1', emptyProgram('node-1', revision)]]) } as unknown as Planned;
+  /** @param isStored false: the node was deleted and registered again since */
+  const plan = (revision: number, isStored = true) => {
+    const program = emptyProgram('node-1', revision);
+    if (isStored) {
+      stored.value = { revision, digest: programDigest(program) };
+    }
+    const result = { programs: new Map([['node-1', program]]) } as unknown as Planned;
     services.planning.planned = result;
     planned(result);
   };
@@ -90,4 +98,14 @@ test('what an agent says is read in the order in which it came, though long repo
   await turn();
   await turn();
   assert.deepEqual(mtus(), [3000]);
+});
+
+test('a program whose number the store does not know any more is not sent', (t) => {
+  const { say, plan, revisions, close } = connected();
+  t.after(close);
+  say({ type: 'hello', protocol: SYNC_PROTOCOL, node: 'node-1', agentVersion: '1', kernel: '6.1' });
+  plan(2, false);
+  assert.deepEqual(revisions(), []);
+  plan(3);
+  assert.deepEqual(revisions(), [3]);
 });

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { emptyProgram, LeaderMessage, MAX_CONTROLLERS, SYNC_PROTOCOL } from '@mirrorplane/contract';
+import { programDigest } from '@mirrorplane/contract/program-digest';
 import { LiveNodes } from '../../src/reports/live-nodes.ts';
 import type { Services } from '../../src/services.ts';
 import { AgentSessions } from '../../src/sync/agent-sessions.ts';
@@ -31,10 +32,12 @@ function leader(t: TestContext, addresses: string[] = ['c1:7071']) {
     requestAfterGrace: nothing,
     waitDuring: nothing,
   };
+  const stored = { value: { revision: 0, digest: '' } };
+  const records: Record<string, object> = { nodes: { value: {} }, programs: stored };
   const services = {
     leadership,
     live: new LiveNodes(Date.now),
-    view: { get: (folder: string) => (folder === 'nodes' ? { value: {} } : undefined), all: () => new Map() },
+    view: { get: (folder: string) => records[folder], all: () => new Map() },
     planning,
     nodeParts: { learn: nothing },
     observer: { connected: nothing, disconnected: nothing, rejected: nothing },
@@ -68,7 +71,9 @@ function leader(t: TestContext, addresses: string[] = ['c1:7071']) {
     return { say, hello, sent, closed };
   };
   const plan = (revision: number) => {
-    const programs = new Map([['node-1', emptyProgram('node-1', revision)]]);
+    const program = emptyProgram('node-1', revision);
+    stored.value = { revision, digest: programDigest(program) };
+    const programs = new Map([['node-1', program]]);
     planning.planned = { programs } as unknown as Planned;
     state.planned(planning.planned);
   };
