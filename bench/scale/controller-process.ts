@@ -12,8 +12,6 @@ const USER_HZ = 100;
 /** Milliseconds that an answer may take. */
 const ANSWER_MS = 60_000;
 const MAIN = join(import.meta.dirname, '../../packages/controller/src/main.ts');
-/** As `mirrorplane controller` starts it. */
-const MEMORY = ['--heap-growing-percent=30', '--max-semi-space-size=8'];
 /** Code that an earlier start has compiled, as on a host on which it has run before. */
 const COMPILED = join(import.meta.dirname, '../../node_modules/.cache/compiled');
 
@@ -53,7 +51,7 @@ export class ControllerProcess {
     const began = performance.now();
     const listen = ['--listen', `127.0.0.1:${this.#apiPort}`, '--agent-listen', `127.0.0.1:${this.agentPort}`];
     const profile = this.#profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', this.#profile];
-    const flags = ['--disable-warning=ExperimentalWarning', ...MEMORY, ...profile];
+    const flags = ['--disable-warning=ExperimentalWarning', ...profile];
     const child = spawn(process.execPath, [...flags, MAIN, '--data', this.#data, ...listen], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, NODE_COMPILE_CACHE: COMPILED },
