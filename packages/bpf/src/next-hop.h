@@ -42,7 +42,7 @@ __global int find_next_hop(struct __sk_buff *skb, struct next_hop *hop) {
         route.ifindex == hop->ifindex) {
         hop->family = FAMILY_IPV4;
         hop->gateway[0] = route.ipv4_dst;
-        /* A tunnel has none. Before 6.6 the kernel also tells of a neighbour that has none yet. */
+        /* A tunnel has none. Before 6.6 the kernel also finds a neighbour that has none yet. */
         hop->linked = result == BPF_FIB_LKUP_RET_SUCCESS && has_address(route.smac) && has_address(route.dmac);
         __builtin_memcpy(hop->link, route.dmac, 6);
         __builtin_memcpy(hop->link + 6, route.smac, 6);

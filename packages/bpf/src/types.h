@@ -2,7 +2,8 @@
 /*
  * Types that the programs share with user space. packages/agent/src/datapath/kernel/layout.ts
  * writes and reads the same bytes. A test compares sizes and offsets of both through BTF, and the
- * names of the enums with packages/contract.
+ * names of the enums with packages/contract. It is one file, as layout.ts is, so that both can be
+ * read side by side.
  */
 #ifndef MIRRORPLANE_TYPES_H
 #define MIRRORPLANE_TYPES_H

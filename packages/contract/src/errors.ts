@@ -1,4 +1,7 @@
-/** The error catalogue: every code that the API, the CLI, the console and the status of a policy can show. */
+/**
+ * The error catalogue: every code that the API, the CLI, the console and the status of a policy can
+ * show. It is one list, so it is one file.
+ */
 import * as z from 'zod';
 import { MAX_WORD } from './bounds.ts';
 import { FINDING_CATALOGUE } from './finding-codes.ts';

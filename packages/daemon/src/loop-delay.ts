@@ -6,8 +6,8 @@ import { type ELDHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 
 /**
  * Milliseconds between two samples, of each window. Each wakes the process up: with 10 ms, samples were
- * most of what a controller did at rest. A turn that is shorter may come between two samples, and what
- * is told of a longer one is up to this much too short.
+ * most of what a controller did at rest. A turn that is shorter may come between two samples. A longer
+ * one is reported up to this much too short.
  */
 const RESOLUTION_MS = 100;
 /** Milliseconds after which one of the two windows begins again. */

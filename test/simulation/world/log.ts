@@ -16,7 +16,7 @@ export interface SimulatedLog {
 export interface LogParts {
   scheduler: Scheduler;
   trace: Trace;
-  /** Is told of errors, which a schedule has none of. */
+  /** Gets each error: a schedule has none. */
   failed: (message: string) => void;
   /** Whether an error belongs to a fault of the schedule. */
   isExpected: (line: { message: string; error: Error | undefined }) => boolean;
