@@ -41,3 +41,26 @@ test('a node that had an interface is still believed about it, and is to be save
   assert.equal(live.claims.hasHad('node-1', 'web-1/0'), true);
   assert.deepEqual(live.unsaved().get('node-1')?.former, ['web-1/0']);
 });
+
+test('what changes while a record is written is saved with the next one, and nothing else is', () => {
+  let now = Date.UTC(2026, 0, 1);
+  const live = new LiveNodes(() => now++);
+  const says = (...ids: string[]) =>
+    live.inventory('node-1', { type: 'inventory', devices: ids.map((id, at) => vmDevice(id, at + 4)) }, undefined);
+  live.hello({ type: 'hello', protocol: 1, node: 'node-1', agentVersion: '1', kernel: '6' });
+  /** Writes what is to be saved. @param meanwhile what happens until that is done */
+  const write = (meanwhile: () => void) => {
+    const records = live.unsaved();
+    assert.equal(records.size, 1);
+    meanwhile();
+    live.saved(records);
+  };
+  says('web-1/0');
+  write(() => says('web-1/0', 'app-1/0'));
+  assert.deepEqual(Object.keys(live.unsaved().get('node-1')!.seen), ['web-1/0', 'app-1/0']);
+  write(() => live.heard('node-1'));
+  assert.equal(live.unsaved().size, 0, 'when a connected node was heard is no reason to write');
+  says('web-1/0');
+  write(() => live.disconnected('node-1'));
+  assert.equal(live.unsaved().size, 1, 'when it was heard last is one');
+});

@@ -190,6 +190,8 @@ export class WorldView {
   readonly #world: World;
   readonly #changed: string[] = [];
   #steps = 0;
+  /** How often the records of a folder were others, and what they are. */
+  readonly #texts = new Map<string, { count: number; text: string }>();
 
   constructor(world: World) {
     this.#world = world;
@@ -200,6 +202,11 @@ export class WorldView {
     this.#steps++;
     this.#changed.push(...this.#world.changed);
     this.#world.changed.clear();
+    for (const folder of ['nodes', 'pools'] as const) {
+      const text = JSON.stringify([...this.all(folder)]);
+      const before = this.#texts.get(folder);
+      this.#texts.set(folder, { count: (before?.count ?? 0) + (before?.text === text ? 0 : 1), text });
+    }
   }
 
   all(folder: keyof Records | 'policies' | 'programs'): ReadonlyMap<string, unknown> {
@@ -212,7 +219,7 @@ export class WorldView {
   }
 
   changesOf(folder: string): number {
-    return this.changedSince(folder, 0)?.length ?? this.#steps;
+    return this.changedSince(folder, 0)?.length ?? this.#texts.get(folder)?.count ?? this.#steps;
   }
 
   changedSince(folder: string, count: number): readonly string[] | undefined {

@@ -48,7 +48,8 @@ export class TrackedCluster implements Cluster {
     }
     let at = 0;
     for (const item of items) {
-      while (at < before.length && before[at]!.id < item.id) {
+      // Nearly all are the same objects: their ids are not compared.
+      while (at < before.length && before[at] !== item && before[at]!.id < item.id) {
         at++;
       }
       if (before[at] === item) {

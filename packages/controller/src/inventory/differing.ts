@@ -15,11 +15,12 @@ export function forDiffering<T extends { id: string }>(
   const gone: string[] = [];
   let at = 0;
   for (const item of now) {
-    for (; at < before.length && before[at]!.id < item.id; at++) {
+    // Nearly all are the same objects: their ids are not compared.
+    for (; at < before.length && before[at] !== item && before[at]!.id < item.id; at++) {
       gone.push(before[at]!.id);
     }
     const known = before[at];
-    if (known?.id === item.id) {
+    if (known === item || known?.id === item.id) {
       at++;
     }
     if (known !== item) {

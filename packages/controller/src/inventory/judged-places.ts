@@ -20,6 +20,10 @@ interface Kept {
   places: KeptPlaces;
   /** `changesOf('interfaces')` of the last look. */
   records: number;
+  /** `LiveNodes.changes` of the last look. */
+  said: number;
+  /** What pools and domains of nodes follow from, at the last look. */
+  pools: string;
 }
 
 export class JudgedPlaces {
@@ -48,7 +52,10 @@ export class JudgedPlaces {
     const changed = this.#kept && this.#view.changedSince('interfaces', this.#kept.records);
     const isNew = !this.#kept || !changed;
     const places = isNew ? new KeptPlaces() : this.#kept!.places;
-    const concerned = places.update(records, this.#live, changed ?? records.interfaces.keys());
+    const said = this.#live.changes;
+    const pools = `${this.#view.changesOf('nodes')} ${this.#view.changesOf('pools')}`;
+    const nodes = isNew || this.#kept!.pools !== pools ? undefined : this.#live.changedSince(this.#kept!.said);
+    const concerned = places.update(records, this.#live, changed ?? records.interfaces.keys(), nodes);
     const grants = new Map([...concerned].map((id) => [id, places.place(id)?.granted ?? []]));
     const { claims } = this.#live;
     if (isNew) {
@@ -62,7 +69,7 @@ export class JudgedPlaces {
         reader.concerned.add(id);
       }
     }
-    this.#kept = { places, records: count };
+    this.#kept = { places, records: count, said, pools };
     return places;
   }
 

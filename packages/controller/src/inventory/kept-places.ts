@@ -29,6 +29,8 @@ export class KeptPlaces {
   /** The last record of each declared edge. */
   readonly #edgeRecords = new Map<string, InterfaceRecord>();
   #edgesChanged = false;
+  /** Nodes that are away, and stop to be present by time alone. */
+  readonly #passing = new Set<string>();
 
   /** What agents say of an interface. */
   sightings(id: string): readonly Sighting[] {
@@ -49,22 +51,24 @@ export class KeptPlaces {
   /**
    * Takes over what agents and operators say now.
    * @param changed ids of interfaces whose records differ from those of the last call
+   * @param nodes names of the nodes that have said something since, that were registered or removed, or
+   * that have another pool or domain. Undefined: any may be one
    * @returns the ids of all interfaces that may be elsewhere, or have another record
    */
-  update(records: Records, live: LiveNodes, changed: Iterable<string>): Set<string> {
+  update(records: Records, live: LiveNodes, changed: Iterable<string>, nodes?: Iterable<string>): Set<string> {
     const concerned = new Set(changed);
     for (const id of concerned) {
       this.#takeRecord(id, records.interfaces.get(id)?.value);
     }
-    for (const name of records.nodes.keys()) {
-      this.#takeNode(name, records, live, concerned);
-    }
-    for (const name of [...this.#nodes.keys()].filter((one) => !records.nodes.has(one))) {
-      for (const id of this.#edges.get(name)?.keys() ?? []) {
-        concerned.add(id);
+    const isAny = this.#edgesChanged || nodes === undefined;
+    for (const name of new Set(
+      isAny ? [...records.nodes.keys(), ...this.#nodes.keys()] : [...nodes, ...this.#passing],
+    )) {
+      if (records.nodes.has(name)) {
+        this.#takeNode(name, records, live, concerned);
+      } else if (this.#nodes.has(name)) {
+        this.#forgetNode(name, concerned);
       }
-      this.#replace(name, new Map(), concerned);
-      this.#nodes.delete(name);
     }
     this.#edgesChanged = false;
     const now = live.now();
@@ -95,12 +99,26 @@ export class KeptPlaces {
     }
   }
 
+  #forgetNode(name: string, concerned: Set<string>): void {
+    for (const id of this.#edges.get(name)?.keys() ?? []) {
+      concerned.add(id);
+    }
+    this.#replace(name, new Map(), concerned);
+    this.#nodes.delete(name);
+    this.#passing.delete(name);
+  }
+
   #takeNode(name: string, records: Records, live: LiveNodes, concerned: Set<string>): void {
     const node = live.get(name);
     const pool = records.nodes.get(name)?.value.pool;
     const domain = pool === undefined ? undefined : records.pools.get(pool)?.value.domain;
     const isHeard = node !== undefined && !node.revoked;
     const present = live.present(name);
+    if (present && node?.connected === false) {
+      this.#passing.add(name);
+    } else {
+      this.#passing.delete(name);
+    }
     const said = isHeard ? [node.devices, node.seen, node.claimed, node.running, present] : [];
     const madeOf = [pool, domain, ...said];
     const before = this.#nodes.get(name);

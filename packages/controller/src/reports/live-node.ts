@@ -105,7 +105,7 @@ export type LiveNode = Readonly<
     'sums' | 'counted' | 'policies' | 'peers' | 'unknownErspan' | 'previous' | 'version' | 'isIncomplete'
   >;
   readonly forged: Pick<ForgedCopies, 'problem'>;
-  readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince'>;
+  readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince' | 'version'>;
   readonly former: ReadonlySet<string>;
   readonly granted: ReadonlySet<string>;
   readonly grown: Pick<GrownSlots, 'at'>;
@@ -164,6 +164,21 @@ export function recordOf(node: KeptNode): NodeStateRecord {
     former,
     certificateEndsAt,
   };
+}
+
+/**
+ * Whether the node is as it was when the record was made. What changes is another object then, but for
+ * `former`. When a connected node was heard last is not worth a write of its own.
+ */
+export function isRecordOf(record: NodeStateRecord, node: KeptNode): boolean {
+  const { former = [], lastSeenAt, ...rest } = record;
+  const now = [...node.former].slice(-MAX_FORMER_KEPT);
+  return (
+    (node.connected || lastSeenAt === node.lastSeenAt) &&
+    former.length === now.length &&
+    former.every((id, index) => id === now[index]) &&
+    Object.entries(rest).every(([name, value]) => node[name as keyof typeof rest] === value)
+  );
 }
 
 /** Restores the record of the previous run. @returns its highest number */

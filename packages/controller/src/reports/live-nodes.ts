@@ -3,11 +3,21 @@
  * controller (`unsaved`, `saved`).
  */
 import type { Hello, InventoryMessage, NodeProblem, StatusMessage, Underlay } from '@mirrorplane/contract';
+import { ChangeLog } from '../store/change-log.ts';
 import type { NodeStateRecord } from '../store/records.ts';
 import { Claims } from './claims.ts';
 import { BAD_MESSAGE_MS, SECOND_AGENT_MS } from './found-problems.ts';
 import { KeptNodes } from './kept-nodes.ts';
-import { byId, copyingOf, type KeptNode, type LiveNode, recordOf, restore, sightings } from './live-node.ts';
+import {
+  byId,
+  copyingOf,
+  isRecordOf,
+  type KeptNode,
+  type LiveNode,
+  recordOf,
+  restore,
+  sightings,
+} from './live-node.ts';
 import { NodeCounters } from './node-counters.ts';
 import { underlayProblem } from './underlays.ts';
 
@@ -20,7 +30,7 @@ export const GRACE_MS = 30_000;
 export class LiveNodes {
   readonly #nodes: KeptNodes;
   #lastSeen = 0;
-  #changes = 0;
+  readonly #changes = new ChangeLog();
   /** Which claims of nodes to interfaces are accepted. */
   readonly claims: Claims;
   readonly counters: NodeCounters;
@@ -55,7 +65,12 @@ export class LiveNodes {
    * agents are connected. That a node stops to be present is told by `presentUntil` alone.
    */
   get changes(): number {
-    return this.#changes;
+    return this.#changes.count;
+  }
+
+  /** Names of the nodes that have changed since `changes` was `count`. Undefined: any may have. */
+  changedSince(count: number): readonly string[] | undefined {
+    return this.#changes.since(count);
   }
 
   /** When the next disconnected node stops to be present, milliseconds since 1970. */
@@ -67,12 +82,12 @@ export class LiveNodes {
 
   /** Restores the record of the previous run. */
   restore(name: string, record: NodeStateRecord): void {
-    this.#changes++;
+    this.#changes.note(name);
     this.#lastSeen = Math.max(this.#lastSeen, restore(this.#nodes.ensure(name), record));
   }
 
   delete(name: string): void {
-    this.#changes++;
+    this.#changes.note(name);
     this.#nodes.delete(name);
     // The address of a deleted node is free for other nodes.
     for (const node of this.#nodes.all.values()) {
@@ -92,7 +107,7 @@ export class LiveNodes {
       node.claimed = byId();
       node.running = byId();
     }
-    this.#changes++;
+    this.#changes.note(message.node);
     node.connected = true;
     node.readings.back(node.counters.ends(), (name) => this.#nodes.get(name)?.readings);
     node.heardBefore = node.lastSeenAt === undefined ? undefined : Date.parse(node.lastSeenAt);
@@ -117,7 +132,7 @@ export class LiveNodes {
     const node = this.#nodes.ensure(name);
     node.revoked = revoked;
     node.contested = undefined;
-    this.#changes++;
+    this.#changes.note(name);
     this.claims.changed();
   }
 
@@ -203,7 +218,7 @@ export class LiveNodes {
   disconnected(name: string): void {
     const node = this.#nodes.get(name);
     if (node?.connected) {
-      this.#changes++;
+      this.#changes.note(name);
       node.connected = false;
       node.budgets = [];
       node.disconnectedAt = this.now();
@@ -237,7 +252,7 @@ export class LiveNodes {
     for (const [name, record] of records) {
       const node = this.#nodes.get(name);
       if (node) {
-        node.dirty = JSON.stringify(record) !== JSON.stringify(recordOf(node));
+        node.dirty = !isRecordOf(record, node);
       }
     }
   }
@@ -271,7 +286,7 @@ export class LiveNodes {
       if (JSON.stringify(node[key]) !== JSON.stringify(value)) {
         Object.assign(node, { [key]: value });
         node.dirty = true;
-        this.#changes++;
+        this.#changes.note(node.name);
       }
     }
   }

@@ -29,6 +29,8 @@ export class Readings {
   sent: SentReading[] = [];
   /** By receiving node: a reading of what had arrived there, taken before the last of `sent`. */
   readonly arrivedBefore = new Map<string, ArrivalReading>();
+  /** Grows whenever `sent`, `arrivedBefore` or the surplus may be others. */
+  version = 0;
   #arrivals: Arrivals[] = [];
   /**
    * By delivery id: the largest surplus so far, and the time when it was reached, milliseconds
@@ -65,6 +67,7 @@ export class Readings {
     { readAt, now }: { readAt: number; now: number },
     of: (node: string) => Readings | undefined,
   ): void {
+    this.version++;
     // A node has a delivery for each policy of its pool, and nearly all of them send nothing.
     const sending = totals.deliveries.filter(({ sent }) => sent.packets > 0);
     const packets = new Map(sending.map(({ delivery, sent }) => [delivery, sent.packets]));
@@ -95,6 +98,7 @@ export class Readings {
    * @param of returns the readings of another node
    */
   back(totals: Ends, of: (node: string) => Readings | undefined): void {
+    this.version++;
     for (const target of targetsOf(totals)) {
       const last = of(target)?.toldBefore(Number.POSITIVE_INFINITY);
       if (last) {
@@ -121,6 +125,7 @@ export class Readings {
   prune(keep: (policy: string) => boolean): void {
     for (const delivery of this.#surplus.keys()) {
       if (!keep(policyOfId(delivery) ?? '')) {
+        this.version++;
         this.#surplus.delete(delivery);
       }
     }

@@ -3,6 +3,7 @@
  * here.
  */
 import type { Sessions } from '@mirrorplane/planner';
+import { ChangeLog } from './change-log.ts';
 import type { Folder, GenerationRecord, Records, Unaudited } from './records.ts';
 import { CUT_OFFS_KEY, FOLDERS, GENERATION_KEY, SESSIONS_KEY } from './records.ts';
 import type { Entry, Store, StoreEvent, Watch } from './store.ts';
@@ -22,8 +23,6 @@ export interface Stored<T> {
  */
 const READ_ONCE: ReadonlySet<Folder> = new Set<Folder>(['nodeStates']);
 
-/** The most changed records of a folder that are named. */
-const MAX_CHANGED = 100_000;
 /** Times that all is read, where the store forgets between the reading and the watch. */
 const MOST_TRIES = 10;
 
@@ -52,9 +51,8 @@ export class View {
     revokedFiles: new Map(),
   };
   readonly #waiters: { revision: number; done: () => void }[] = [];
-  readonly #changes = new Map<Folder, number>();
-  /** Names of the last records that were written or deleted: all since the count `since`. */
-  readonly #changed = new Map<Folder, { since: number; names: string[] }>();
+  /** Records that were written or deleted. */
+  readonly #changes = new Map<Folder, ChangeLog>();
   #others = new Map<string, Entry>();
   #revision = 0;
   #watch: Watch | undefined;
@@ -115,7 +113,7 @@ export class View {
 
   /** How often records of a folder were written or deleted since the view was made. */
   changesOf(folder: Folder): number {
-    return this.#changes.get(folder) ?? 0;
+    return this.#changes.get(folder)?.count ?? 0;
   }
 
   /**
@@ -123,8 +121,8 @@ export class View {
    * may have been.
    */
   changedSince(folder: Folder, count: number): readonly string[] | undefined {
-    const { since, names } = this.#changed.get(folder) ?? { since: 0, names: [] };
-    return count < since ? undefined : names.slice(count - since);
+    const changes = this.#changes.get(folder);
+    return changes ? changes.since(count) : [];
   }
 
   /** Hands over the records of a folder that is read once. The view has none of them from now on. */
@@ -213,14 +211,9 @@ export class View {
 
   /** @param name undefined: all records are others */
   #note(folder: Folder, name: string | undefined): void {
-    const count = this.changesOf(folder) + 1;
-    this.#changes.set(folder, count);
-    const kept = this.#changed.get(folder);
-    if (name === undefined || kept === undefined || kept.names.length >= MAX_CHANGED) {
-      this.#changed.set(folder, { since: count, names: [] });
-    } else {
-      kept.names.push(name);
-    }
+    const changes = this.#changes.get(folder) ?? new ChangeLog();
+    this.#changes.set(folder, changes);
+    changes.note(name);
   }
 
   #advance(revision: number): void {
