@@ -64,6 +64,38 @@ test('with little time, each call makes other statuses again, until all are as t
   );
 });
 
+test('what operators, plannings and agents change between two steps is right when the steps are done', () => {
+  const ended = { 'in one step': 0, 'in several steps': 0 };
+  fc.assert(
+    fc.property(steps, fc.boolean(), (list, isAll) => {
+      carryOut(
+        list,
+        (parts) => {
+          const kept = new KeptStatuses(parts);
+          const begin = () => (isAll ? kept.refresh() : kept.freshen(Number.MIN_VALUE));
+          return { kept, begin, running: begin(), count: 0 };
+        },
+        (state, world, parts) => {
+          const step = state.running.next();
+          state.count++;
+          if (!step.done) {
+            return;
+          }
+          ended[state.count === 1 ? 'in one step' : 'in several steps']++;
+          const fresh = new KeptStatuses(parts).all();
+          const names = ({ name, uid, destination }: (typeof fresh)[number]) => [name, uid, destination.interface];
+          assert.deepEqual(step.value.map(names), fresh.map(names));
+          assert.equal(step.value.length, world.policies.size);
+          assert.deepEqual(state.kept.all(), fresh);
+          Object.assign(state, { running: state.begin(), count: 0 });
+        },
+      );
+    }),
+    { numRuns: 600 },
+  );
+  assert.ok(ended['in several steps'] > 100, JSON.stringify(ended));
+});
+
 /** Everything that statuses may ask for, each by itself. */
 function readings(kept: KeptObservation, world: World): Map<string, () => unknown> {
   // Nobody asks for a node that is not registered.

@@ -3,7 +3,7 @@
  * changed since is looked at. It is known which computations of `tracker` have read what.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { CaptureStatus } from '@mirrorplane/contract';
+import type { CaptureStatus, NodeProblem } from '@mirrorplane/contract';
 import {
   type CapturesById,
   capturesById,
@@ -34,13 +34,27 @@ interface Parts {
   inventory: CurrentInventory;
 }
 
-/** What was taken over of a node. */
+/** What was taken over of a node: as long as it is the same, so is what statuses ask of the node. */
 interface Taken {
   node: LiveNode | undefined;
-  counters: number | undefined;
+  programRevision: number | undefined;
+  connected: boolean | undefined;
+  appliedRevision: number | undefined;
+  counters: LiveNode['counters'] | undefined;
+  version: number | undefined;
+  countersAt: string | undefined;
+  readings: number | undefined;
   captures: readonly CaptureStatus[] | undefined;
+  copying: LiveNode['copying'] | undefined;
+  revoked: boolean | undefined;
+  rejection: NodeProblem | undefined;
+  refusedCounters: object | undefined;
+  refusedUnderlay: object | undefined;
+  contests: readonly NodeProblem[];
+  problems: readonly NodeProblem[];
 }
 
+const NO_PROBLEMS: readonly NodeProblem[] = [];
 const NO_ORIGINS: ReadonlyMap<string, string> = new Map();
 const NOT_HEARD = { connected: false, problems: [] };
 const NOT_SENT: ObservedNode['sent'] = [];
@@ -90,8 +104,12 @@ export class KeptObservation implements Observation {
 
   #look(name: string, node: LiveNode | undefined): void {
     const before = this.#taken.get(name);
+    const programRevision = this.#parts.view.get('programs', name)?.value.revision;
+    if (before !== undefined && isTaken(before, node, programRevision) && !this.#isPassing(name, node)) {
+      return;
+    }
     const isOther = before === undefined || before.node !== node;
-    const report = this.#reportOf(name, node);
+    const report = this.#reportOf(node, programRevision);
     this.nodes.set(name, report);
     this.#copying.set(name, node?.copying.map(({ uid }) => uid) ?? []);
     this.#unsupported.set(
@@ -102,10 +120,15 @@ export class KeptObservation implements Observation {
     if (isOther || before.captures !== node?.captures) {
       this.captures.set(name, capturesById(node?.captures ?? []));
     }
-    if (isOther || before.counters !== node?.counters.version) {
+    if (isOther || before.counters !== node?.counters || before.version !== node?.counters.version) {
       this.#takeCounters(name, node);
     }
-    this.#taken.set(name, { node, counters: node?.counters.version, captures: node?.captures });
+    this.#taken.set(name, takenOf(node, programRevision));
+  }
+
+  /** Whether what is known of a node may differ although it has said nothing: a surplus ends by time. */
+  #isPassing(name: string, node: LiveNode | undefined): boolean {
+    return node?.revoked === true || (this.nodes.get(name)?.surplus?.size ?? 0) > 0;
   }
 
   #takeCounters(name: string, node: LiveNode | undefined): void {
@@ -130,9 +153,8 @@ export class KeptObservation implements Observation {
     this.#taken.delete(name);
   }
 
-  #reportOf(name: string, node: LiveNode | undefined): ObservedNode {
-    const { view, live } = this.#parts;
-    const programRevision = view.get('programs', name)?.value.revision;
+  #reportOf(node: LiveNode | undefined, programRevision: number | undefined): ObservedNode {
+    const { live } = this.#parts;
     const hasCounted = node?.counters.peers !== undefined;
     return {
       connected: node?.connected ?? false,
@@ -170,6 +192,55 @@ export class KeptObservation implements Observation {
     const guests = devices.flatMap(({ identity }) => identity?.id ?? []).filter((id) => claims.hasHad(name, id));
     return new Set([...edges, ...guests]);
   }
+}
+
+function takenOf(node: LiveNode | undefined, programRevision: number | undefined): Taken {
+  return {
+    node,
+    programRevision,
+    connected: node?.connected,
+    appliedRevision: node?.appliedRevision,
+    counters: node?.counters,
+    version: node?.counters.version,
+    countersAt: node?.countersAt,
+    readings: node?.readings.version,
+    captures: node?.captures,
+    copying: node?.copying,
+    revoked: node?.revoked,
+    rejection: node?.rejection,
+    refusedCounters: node?.refusedCounters,
+    refusedUnderlay: node?.refusedUnderlay,
+    contests: node?.contests ?? NO_PROBLEMS,
+    problems: node?.problems ?? NO_PROBLEMS,
+  };
+}
+
+/** Whether a node is as it was taken over. Nearly all are, each time: so no object is made for it. */
+function isTaken(before: Taken, node: LiveNode | undefined, programRevision: number | undefined): boolean {
+  return (
+    before.node === node &&
+    before.programRevision === programRevision &&
+    (node === undefined ||
+      (before.version === node.counters.version &&
+        before.counters === node.counters &&
+        before.readings === node.readings.version &&
+        before.countersAt === node.countersAt &&
+        before.connected === node.connected &&
+        before.appliedRevision === node.appliedRevision &&
+        before.captures === node.captures &&
+        before.copying === node.copying &&
+        before.revoked === node.revoked &&
+        before.rejection === node.rejection &&
+        before.refusedCounters === node.refusedCounters &&
+        before.refusedUnderlay === node.refusedUnderlay &&
+        isSameProblems(before.contests, node.contests) &&
+        isSameProblems(before.problems, node.problems)))
+  );
+}
+
+/** Each planning gives each node a list of contests, which is empty nearly always. */
+function isSameProblems(a: readonly NodeProblem[], b: readonly NodeProblem[]): boolean {
+  return a === b || a.length + b.length === 0;
 }
 
 /** Whether statuses cannot tell two reports apart. What guests read is told together with counters. */

@@ -25,6 +25,9 @@ interface Kept {
  */
 export const FRESH_MS = 20;
 
+/** How often statuses are made in steps that differ again when the steps are done. */
+const MOST_ROUNDS = 3;
+
 export class KeptStatuses {
   readonly #parts: StatusParts;
   readonly #observation: KeptObservation;
@@ -35,6 +38,8 @@ export class KeptStatuses {
   #differs = false;
   /** Place of the policy that `freshen` has looked at last. */
   #next = -1;
+  /** The plan when the observation was brought up to date last. */
+  #planned: unknown;
 
   constructor(parts: StatusParts) {
     this.#parts = parts;
@@ -43,7 +48,7 @@ export class KeptStatuses {
 
   /** What nodes report, up to date. */
   observation(): Observation {
-    return this.#observation.update();
+    return this.#observe();
   }
 
   /** The whole status of one policy. */
@@ -55,7 +60,7 @@ export class KeptStatuses {
   /** The same without its sources. The same object where nothing differs. */
   outline(stored: Stored<PolicyRecord>): PolicyOutline {
     const policy = toPolicy(stored);
-    this.#observation.update();
+    this.#observe();
     if (this.#isStale(policy)) {
       this.#make(policy);
     }
@@ -81,17 +86,18 @@ export class KeptStatuses {
 
   /**
    * Makes the statuses that have changed, one at each step, so that others have their turn between
-   * two steps. @returns at its end: all policies by name
+   * two steps. @returns at its end: as `kept`
    */
   *refresh(): Generator<undefined, readonly PolicyOutline[]> {
-    this.#observation.update();
-    for (const policy of allPoliciesOf(this.#parts.view)) {
-      if (this.#isStale(policy)) {
+    this.#observe();
+    for (const { name } of allPoliciesOf(this.#parts.view)) {
+      const policy = this.#policy(name);
+      if (policy && this.#isStale(policy)) {
         this.#make(policy);
         yield;
       }
     }
-    return this.#list();
+    return yield* this.#keptInSteps();
   }
 
   /**
@@ -102,12 +108,12 @@ export class KeptStatuses {
    */
   *freshen(ms: number): Generator<undefined, readonly PolicyOutline[]> {
     const policies = allPoliciesOf(this.#parts.view);
-    this.#observation.update();
+    this.#observe();
     let left = ms;
     for (let looked = 0; looked < policies.length && left > 0; looked++) {
       this.#next = (this.#next + 1) % policies.length;
-      const policy = policies[this.#next]!;
-      if (this.#isStale(policy)) {
+      const policy = this.#policy(policies[this.#next]!.name);
+      if (policy && this.#isStale(policy)) {
         const began = process.threadCpuUsage();
         this.#make(policy);
         const { user, system } = process.threadCpuUsage(began);
@@ -115,7 +121,7 @@ export class KeptStatuses {
         yield;
       }
     }
-    return this.kept();
+    return yield* this.#keptInSteps();
   }
 
   /**
@@ -123,14 +129,32 @@ export class KeptStatuses {
    * now. The others are as they were made last.
    */
   kept(): readonly PolicyOutline[] {
-    const others = allPoliciesOf(this.#parts.view).filter((policy) => !this.#isOfNow(policy));
+    const others = this.#others();
     if (others.length > 0) {
-      this.#observation.update();
+      this.#observe();
     }
     for (const policy of others) {
       this.#make(policy);
     }
     return this.#list();
+  }
+
+  /** `kept`, one status at each step. Of what changes meanwhile, only the last is made in one turn. */
+  *#keptInSteps(): Generator<undefined, readonly PolicyOutline[]> {
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const others = this.#others();
+      for (const { name } of others) {
+        const policy = this.#policy(name);
+        if (policy && !this.#isOfNow(policy)) {
+          this.#make(policy);
+          yield;
+        }
+      }
+      if (others.length === 0) {
+        break;
+      }
+    }
+    return this.kept();
   }
 
   /** Everything is made again with the next look: what follows from time alone is told by nobody. */
@@ -157,6 +181,22 @@ export class KeptStatuses {
     return this.#sorted;
   }
 
+  #observe(): Observation {
+    this.#planned = this.#parts.planning.planned;
+    return this.#observation.update();
+  }
+
+  /** A policy as it is now: between two steps, it may be changed or deleted. */
+  #policy(name: string): Policy | undefined {
+    const stored = this.#parts.view.get('policies', name);
+    return stored && toPolicy(stored);
+  }
+
+  /** Policies that an operator has changed, or that were planned otherwise, since their statuses were made. */
+  #others(): Policy[] {
+    return allPoliciesOf(this.#parts.view).filter((policy) => !this.#isOfNow(policy));
+  }
+
   /** Whether it was made of the policy and the plan as they are now. */
   #isOfNow(policy: Policy): boolean {
     const kept = this.#kept.get(policy.uid);
@@ -168,6 +208,10 @@ export class KeptStatuses {
   }
 
   #make(policy: Policy): void {
+    // A plan that came between two steps was made of an inventory that may be newer, too.
+    if (this.#planned !== this.#parts.planning.planned) {
+      this.#observe();
+    }
     const plan = planOf(policy, this.#parts);
     const kept = this.#kept.get(policy.uid);
     const computation = kept?.computation ?? new Computation();
