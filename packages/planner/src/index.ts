@@ -6,7 +6,7 @@ export type { Explain, Explanation } from './devices.ts';
 export { type ForecastParts, forecast, type UplinkNow } from './forecast.ts';
 export { ETHERNET, onTheWire } from './frame-sizes.ts';
 export { policyType, typeAsAsked } from './kinds.ts';
-export { arrived, pathLosses } from './losses.ts';
+export { arrived, type PathEnd, pathLosses } from './losses.ts';
 export {
   type ArrivalReading,
   type CaptureBefore,

@@ -66,10 +66,18 @@ export function lostOn(
   counters: PolicyCounters | undefined,
   { nodes }: Pick<Observation, 'nodes'>,
 ): number | null {
-  const sender = nodes.get(from);
-  const receiver = nodes.get(to);
   const report = countersOf({ from, to }, counters)?.termination?.report;
-  const sent = sentBefore(sender, receiver?.countersAt, erspanDeliveryId(uid, to));
+  return lostBetween(nodes.get(from), nodes.get(to), erspanDeliveryId(uid, to), report);
+}
+
+/** @param report of the receiver on the path */
+function lostBetween(
+  sender: Pick<ObservedNode, 'sent'> | undefined,
+  receiver: Pick<ObservedNode, 'countersAt' | 'hasCounted'> | undefined,
+  delivery: string,
+  report: TerminationReport | undefined,
+): number | null {
+  const sent = sentBefore(sender, receiver?.countersAt, delivery);
   if (sent === undefined || !receiver?.hasCounted) {
     return null;
   }
@@ -116,13 +124,21 @@ function mostLostBefore(
   return Math.max(sent - arrived(report), missed(report));
 }
 
-/** What was lost on each path of a plan of which it is known. */
+/** What losses of paths follow from, of one node. */
+export interface PathEnd extends Pick<ObservedNode, 'sent' | 'countersAt' | 'hasCounted'> {
+  /** What has arrived, by termination id. */
+  terminations: ReadonlyMap<string, TerminationReport>;
+}
+
+/** What was lost on each path of a plan of which it is known. @param endOf by name of the node */
 export function pathLosses(
   { uid, paths }: PolicyPlan,
-  { counters, nodes }: Pick<Observation, 'counters' | 'nodes'>,
+  endOf: (node: string) => PathEnd | undefined,
 ): (Ends & { lost: number })[] {
   return paths.flatMap(({ from, to }) => {
-    const lost = lostOn({ from, to }, uid, counters.get(uid), { nodes });
+    const receiver = endOf(to);
+    const report = receiver?.terminations.get(terminationId(uid, from));
+    const lost = lostBetween(endOf(from), receiver, erspanDeliveryId(uid, to), report);
     return lost === null ? [] : [{ from, to, lost }];
   });
 }
@@ -136,7 +152,7 @@ function reportOf({ terminations }: ArrivalReading, uid: string, from: string): 
 }
 
 function sentBefore(
-  sender: ObservedNode | undefined,
+  sender: Pick<ObservedNode, 'sent'> | undefined,
   readAt: string | undefined,
   delivery: string,
 ): number | undefined {

@@ -2,7 +2,7 @@
  * Rates of policies and nodes, second by second: made once, of what the counters of all nodes have grown within the same
  * second. It is in memory only: a restart begins anew.
  */
-import { inTurns } from '@mirrorplane/base';
+import { filteredInSteps, inTurns } from '@mirrorplane/base';
 import type { Logger } from '@mirrorplane/daemon';
 import { involvedNodes } from '@mirrorplane/planner';
 import type { Planning } from '../planning/planning.ts';
@@ -49,6 +49,8 @@ export class History {
   readonly #listeners = new Set<() => void>();
   #last = 0;
   #isBusy = false;
+  /** Changes of policies and nodes when those that are gone were forgotten last. */
+  #pruned = '';
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -107,7 +109,7 @@ export class History {
       yield* this.#second(second, second === newest ? lost : undefined);
       this.#last = second;
     }
-    this.#prune();
+    yield* this.#prune();
   }
 
   /** One second of all nodes and policies. */
@@ -168,20 +170,23 @@ export class History {
     return reported;
   }
 
-  #prune(): void {
+  /** Forgets policies and nodes that are there no more, where any has changed since. */
+  *#prune(): Generator<undefined> {
     const { view } = this.#parts;
-    const uids = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
-    prune(this.#policies, (uid) => uids.has(uid));
-    prune(this.#nodes, (name) => view.get('nodes', name) !== undefined);
-    for (const name of this.#reportedAt.keys()) {
-      if (view.get('nodes', name) === undefined) {
-        this.#reportedAt.delete(name);
-      }
+    const made = `${view.changesOf('policies')} ${view.changesOf('nodes')}`;
+    if (this.#pruned === made) {
+      return;
     }
-    for (const key of this.#lost.keys()) {
-      if (!uids.has(key.slice(0, key.indexOf(' ')))) {
-        this.#lost.delete(key);
-      }
+    this.#pruned = made;
+    const uids = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
+    const isGone = (name: string) => view.get('nodes', name) === undefined;
+    yield* prune(this.#policies, (uid) => !uids.has(uid));
+    yield* prune(this.#nodes, isGone);
+    for (const name of yield* filteredInSteps(this.#reportedAt.keys(), isGone)) {
+      this.#reportedAt.delete(name);
+    }
+    for (const key of yield* filteredInSteps(this.#lost.keys(), (one) => !uids.has(one.slice(0, one.indexOf(' '))))) {
+      this.#lost.delete(key);
     }
   }
 }
@@ -192,12 +197,10 @@ function trackOf(tracks: Map<string, Track>, key: string, room: Room): Track {
   return track;
 }
 
-function prune(tracks: Map<string, Track>, keep: (key: string) => boolean): void {
-  for (const [key, track] of tracks) {
-    if (!keep(key)) {
-      track.close();
-      tracks.delete(key);
-    }
+function* prune(tracks: Map<string, Track>, isGone: (key: string) => boolean): Generator<undefined> {
+  for (const key of yield* filteredInSteps(tracks.keys(), isGone)) {
+    tracks.get(key)!.close();
+    tracks.delete(key);
   }
 }
 

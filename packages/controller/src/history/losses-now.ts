@@ -1,62 +1,56 @@
 /** What is lost on each path by now, as the planner derives it. */
 import { filteredInSteps } from '@mirrorplane/base';
-import { involvedNodes, type NodeReport, observe, type PolicyPlan, pathLosses } from '@mirrorplane/planner';
+import type { TerminationReport } from '@mirrorplane/contract';
+import { involvedNodes, type PathEnd, type PolicyPlan, pathLosses } from '@mirrorplane/planner';
 import type { Planning } from '../planning/planning.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
-import type { View } from '../store/view.ts';
 
 interface Parts {
-  view: View;
-  live: LiveNodes;
-  planning: Planning;
+  live: Pick<LiveNodes, 'get'>;
+  planning: Pick<Planning, 'planned'>;
 }
 
-/** Nothing of it matters to losses. */
-const NO_INVENTORY = { domains: [], pools: [], nodes: [], interfaces: [] };
+type Terminations = ReadonlyMap<string, TerminationReport>;
+
+const NONE: Terminations = new Map();
+/** By the ends that a node has told, which are not changed. */
+const byId = new WeakMap<object, Terminations>();
 
 /**
- * The paths of which it is known, in steps, of policies of which a node has reported.
+ * The paths of which it is known, in steps, of policies of which a node has reported. Each policy is
+ * as its nodes have told it when its step comes.
  * @param reported names of the nodes that have reported since this was asked last
  */
 export function* lossesNow(
-  { view, live, planning }: Parts,
+  { live, planning }: Parts,
   reported: ReadonlySet<string>,
 ): Generator<undefined, { uid: string; from: string; to: string; lost: number }[]> {
   const isOf = ([, plan]: [string, PolicyPlan]) => involvedNodes(plan).some((node) => reported.has(node));
   const plans = yield* filteredInSteps(planning.planned?.policies ?? [], isOf);
-  const uids = new Set(plans.map(([uid]) => uid));
-  const nodes = new Map<string, NodeReport>();
-  for (const name of view.all('nodes').keys()) {
+  const endOf = (name: string) => {
     const node = live.get(name);
-    if (node) {
-      nodes.set(name, endsOf(node, uids));
-    }
-  }
-  const observation = observe(NO_INVENTORY, nodes);
-  yield;
+    return node && endOfNode(node);
+  };
   const losses: { uid: string; from: string; to: string; lost: number }[] = [];
   for (const [uid, plan] of plans) {
-    losses.push(...pathLosses(plan, observation).map((path) => ({ uid, ...path })));
+    losses.push(...pathLosses(plan, endOf).map((path) => ({ uid, ...path })));
     yield;
   }
   return losses;
 }
 
-/** What a node has said of its ends of paths of these policies. */
-function endsOf({ connected, readings, ends, countersAt }: LiveNode, uids: ReadonlySet<string>): NodeReport {
-  const isAsked = ({ policy }: { policy: string }) => uids.has(policy);
-  const asked = ends && {
-    deliveries: ends.deliveries.filter(isAsked),
-    terminations: ends.terminations.filter(isAsked),
-  };
+function endOfNode({ readings, ends, countersAt }: LiveNode): PathEnd {
   return {
-    connected,
-    captures: [],
-    problems: [],
     sent: readings.sent,
-    arrivedBefore: readings.arrivedBefore,
-    ...(asked && { counters: { epoch: 'total', captures: [], peers: [], unknownErspan: 0, ...asked } }),
+    hasCounted: ends !== undefined,
     ...(ends && countersAt !== undefined && { countersAt }),
+    terminations: ends ? terminationsOf(ends) : NONE,
   };
+}
+
+function terminationsOf(ends: NonNullable<LiveNode['ends']>): Terminations {
+  const known = byId.get(ends) ?? new Map(ends.terminations.map((report) => [report.termination, report]));
+  byId.set(ends, known);
+  return known;
 }
