@@ -15,23 +15,28 @@ export class InterfaceUses {
   /** VLAN IDs of all policies. It is another set whenever they differ. */
   vlans: ReadonlySet<number> = new Set();
 
-  /** Takes over the policies that are in force now. */
-  update(view: View): void {
+  /**
+   * Takes over the policies that are in force now.
+   * @returns interfaces that policies name, or have named, which are others since the last call
+   */
+  update(view: View): ReadonlySet<string> {
     const before = this.#changes;
     const changes = view.changesOf('policies');
+    const concerned = new Set<string>();
     if (before === changes) {
-      return;
+      return concerned;
     }
     this.#changes = changes;
     const changed = before === undefined ? undefined : view.changedSince('policies', before);
     for (const name of changed ?? new Set([...this.#policies.keys(), ...view.all('policies').keys()])) {
       const value = view.get('policies', name)?.value;
-      this.#take(name, value && isInForce(value) ? value : undefined);
+      this.#take(name, value && isInForce(value) ? value : undefined, concerned);
     }
     const vlans = new Set([...this.#policies.values()].flatMap(({ vlanId }) => vlanId ?? []));
     if (vlans.symmetricDifference(this.vlans).size > 0) {
       this.vlans = vlans;
     }
+    return concerned;
   }
 
   /** The policy that has the interface as a source. */
@@ -44,10 +49,13 @@ export class InterfaceUses {
     return this.#destinations.get(id) ?? NONE;
   }
 
-  #take(name: string, value: PolicyRecord | undefined): void {
+  #take(name: string, value: PolicyRecord | undefined, concerned: Set<string>): void {
     const before = this.#policies.get(name);
     if (before === value) {
       return;
+    }
+    for (const id of [...(before?.sources ?? []), ...(value?.sources ?? [])]) {
+      concerned.add(id);
     }
     for (const id of before?.sources ?? []) {
       if (this.#sources.get(id) === name) {
@@ -59,6 +67,7 @@ export class InterfaceUses {
     }
     for (const id of new Set([before?.destination, value?.destination])) {
       if (id !== undefined) {
+        concerned.add(id);
         this.#replace(id, name, value?.destination === id ? value : undefined);
       }
     }

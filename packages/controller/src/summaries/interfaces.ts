@@ -8,6 +8,7 @@ import {
 } from '@mirrorplane/contract';
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
 import type { Merged } from '../inventory/inventory.ts';
+import { placeIn } from '../inventory/sorted-items.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { InterfaceUses } from './interface-uses.ts';
@@ -28,11 +29,22 @@ interface Parts {
   inventory: CurrentInventory;
 }
 
+/** All entries, and what they were made of. */
+interface Made {
+  interfaces: Merged['interfaces'];
+  vlans: ReadonlySet<number>;
+  /** `changesOf('pools')` */
+  pools: number;
+  entries: readonly InterfaceEntry[];
+}
+
 /** Summaries of interfaces. An entry is made again only where its interface, or what policies make of it, differs. */
 export class InterfaceSummaries {
   readonly #parts: Parts;
   readonly #uses = new InterfaceUses();
-  #all: { inventory: Merged; madeOf: string; entries: readonly InterfaceEntry[] } | undefined;
+  /** Interfaces of which policies may make something else since `#all` was made. */
+  readonly #concerned = new Set<string>();
+  #all: Made | undefined;
   #map: { of: readonly InterfaceEntry[]; map: ReadonlyMap<string, InterfaceSummary> } | undefined;
 
   /** All interfaces in other orders. */
@@ -44,16 +56,18 @@ export class InterfaceSummaries {
 
   /** All interfaces, in the order of their ids. The same list until one differs. */
   all(): readonly InterfaceEntry[] {
-    const { view } = this.#parts;
     const inventory = this.#parts.inventory.now();
-    const madeOf = `${view.changesOf('policies')} ${view.changesOf('pools')}`;
+    this.#takeUses();
+    const { vlans } = this.#uses;
+    const pools = this.#parts.view.changesOf('pools');
     const before = this.#all;
-    if (before?.inventory.interfaces !== inventory.interfaces || before.madeOf !== madeOf) {
-      this.#uses.update(view);
-      const entries = this.#made(inventory, before?.entries ?? [], before?.madeOf === madeOf);
-      this.#all = { inventory, madeOf, entries };
-    }
-    return this.#all!.entries;
+    const isPart = before?.vlans === vlans && before.pools === pools;
+    const isSame = isPart && before.interfaces === inventory.interfaces;
+    const made = isSame ? before.entries : this.#made(inventory, before?.entries ?? [], isPart);
+    const entries = isPart ? this.#withConcerned(made) : made;
+    this.#concerned.clear();
+    this.#all = { interfaces: inventory.interfaces, vlans, pools, entries };
+    return entries;
   }
 
   /** Summaries of all interfaces by their ids, made when they are asked for. */
@@ -68,13 +82,33 @@ export class InterfaceSummaries {
   /** One interface. */
   one(id: string): InterfaceSummary | undefined {
     const item = this.#parts.inventory.get(id);
-    this.#uses.update(this.#parts.view);
+    this.#takeUses();
     return item && this.#entryOf(item).summary;
+  }
+
+  #takeUses(): void {
+    for (const id of this.#uses.update(this.#parts.view)) {
+      this.#concerned.add(id);
+    }
+  }
+
+  /** The same list, or a copy with other entries of interfaces that policies use otherwise. */
+  #withConcerned(entries: readonly InterfaceEntry[]): readonly InterfaceEntry[] {
+    let now: InterfaceEntry[] | undefined;
+    for (const id of this.#concerned) {
+      const at = placeIn(entries, id, 0);
+      const entry = entries[at];
+      if (entry?.id === id && !this.#isUsedAlike(entry)) {
+        now ??= [...entries];
+        now[at] = this.#entryOf(entry.item);
+      }
+    }
+    return now ?? entries;
   }
 
   /**
    * @param before in the order of ids
-   * @param isUsedAlike whether policies and pools are as they were
+   * @param isUsedAlike whether pools and VLAN IDs are as they were. What policies use is not looked at then
    */
   #made({ interfaces }: Merged, before: readonly InterfaceEntry[], isUsedAlike: boolean): InterfaceEntry[] {
     let at = 0;
