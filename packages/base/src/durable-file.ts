@@ -27,10 +27,14 @@ export function draftOf(path: string): string {
   return `${path}.new`;
 }
 
-/** Replaces a file. @throws Error of the file system; the old file is then unchanged */
+/**
+ * Replaces a file.
+ * @param content the text, or its parts, each of which is written by itself
+ * @throws Error of the file system; the old file is then unchanged
+ */
 export async function replaceFile(
   path: string,
-  content: string,
+  content: string | Iterable<string>,
   { mode = PRIVATE, folder = true }: ReplaceOptions = {},
 ): Promise<void> {
   const draft = draftOf(path);

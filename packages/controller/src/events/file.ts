@@ -8,6 +8,9 @@ import path from 'node:path';
 import { replaceFile, syncFolder } from '@mirrorplane/base';
 import { type Line, parseLine, readLines, textOf } from './lines.ts';
 
+/** Lines that are written at once where the whole file is. */
+const PART_LINES = 1024;
+
 export class EventFile {
   readonly path: string;
   /** Whether an event has to be on the disk when it is appended. False: another place has it. */
@@ -80,21 +83,33 @@ export class EventFile {
 
   /**
    * Puts a new file with these lines in the place of the old one.
+   * @param events texts of lines with an event, without line ends
    * @throws Error of the disk. The old file is as good as it was
    */
-  async replace(lines: readonly Line[]): Promise<void> {
+  async replace(head: readonly Line[], events: readonly string[]): Promise<void> {
     [this.#events, this.#bytes] = [0, 0];
-    await replaceFile(this.path, textOf(lines));
+    await replaceFile(this.path, partsOf(textOf(head), events));
     const old = this.#file;
     this.#file = await openForAppending(this.path);
     await old.close();
     this.#torn = false;
-    this.#events = lines.filter(({ event }) => event !== undefined).length;
+    this.#events = events.length;
     this.#bytes = (await this.#file.stat()).size;
   }
 
   async close(): Promise<void> {
     await this.#file.close();
+  }
+}
+
+/** The text of a file in parts, each of which is made when the one before is written. */
+function* partsOf(head: string, lines: readonly string[]): Generator<string> {
+  yield head;
+  for (let at = 0; at < lines.length; at += PART_LINES) {
+    yield lines
+      .slice(at, at + PART_LINES)
+      .map((line) => `${line}\n`)
+      .join('');
   }
 }
 

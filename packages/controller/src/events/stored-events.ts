@@ -1,5 +1,5 @@
 /** The numbered events on disk, and the events that wait to be written. */
-import { Serial } from '@mirrorplane/base';
+import { inTurns, mappedInSteps, Serial } from '@mirrorplane/base';
 import { type Event, type EventDraft, MAX_EVENTS } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import { EventFile } from './file.ts';
@@ -174,17 +174,24 @@ export class StoredEvents {
     }
   }
 
-  /** Removes old events from the file. */
+  /** Removes old events from the file, in turns with everything else. No event is added meanwhile. */
   async #rewrite(): Promise<void> {
-    const events = [...this.#kept.since(0)].map((event) => ({ event }));
     try {
-      const kept = events.map((line) => ({ number: line.event.id, line: JSON.stringify(line) }));
-      await this.#copy?.rewrite(kept, textOf([{ last: this.#last }, ...this.told.lines()]));
-      await this.#file.replace([{ last: this.#last }, ...this.told.lines(), ...events]);
+      const events = [...this.#kept.since(0)];
+      const lines = await inTurns(mappedInSteps(events, (event) => JSON.stringify({ event })));
+      if (this.#copy) {
+        const kept = events.map(({ id }, index) => ({ number: id, line: lines[index]! }));
+        await this.#copy.rewrite(kept, textOf(this.#head()));
+      }
+      await this.#file.replace(this.#head(), lines);
     } catch (error) {
       // It is tried again when as many events have come once more.
       this.#log.warn({ err: error }, 'event log not shortened');
     }
+  }
+
+  #head(): Line[] {
+    return [{ last: this.#last }, ...this.told.lines()];
   }
 
   async #read(): Promise<void> {

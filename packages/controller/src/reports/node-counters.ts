@@ -1,4 +1,5 @@
 /** What agents have counted, as far as it is believed. */
+import { atOnce } from '@mirrorplane/base';
 import { type CountersMessage, copyAddresses } from '@mirrorplane/contract';
 import type { CounterJudge, RefusedCounts } from './counted.ts';
 import { CounterPace } from './counter-pace.ts';
@@ -98,10 +99,16 @@ export class NodeCounters {
 
   /** A period of `LATELY_MS` is over. @param keep whether a policy is still there, by its uid */
   tick(keep: (policy: string) => boolean): void {
+    atOnce(this.tickInSteps(keep));
+  }
+
+  /** The same, one node at each step. */
+  *tickInSteps(keep: (policy: string) => boolean): Generator<undefined> {
     for (const { counters, readings, countersAt } of this.#nodes.all.values()) {
       counters.prune(keep);
       counters.tick(readings.arrivedBefore, countersAt);
       readings.prune(keep);
+      yield;
     }
   }
 

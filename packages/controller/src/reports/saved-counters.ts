@@ -1,5 +1,5 @@
 /** Saves the counter totals of nodes every ten seconds and at the end. */
-import { Serial } from '@mirrorplane/base';
+import { inTurns, Serial } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { View } from '../store/view.ts';
@@ -31,6 +31,8 @@ export class SavedCounters {
   readonly #parts: Parts;
   #timers: NodeJS.Timeout[] = [];
   readonly #writes = new Serial();
+  #isTicking = false;
+  #policies: { changes: number; uids: ReadonlySet<string> } | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -55,7 +57,7 @@ export class SavedCounters {
       }
     }
     this.#timers = [
-      setInterval(() => this.#tick(), LATELY_MS).unref(),
+      setInterval(() => void this.#tick(), LATELY_MS).unref(),
       setInterval(() => void this.#writes.run(() => this.#save()), SAVE_INTERVAL_MS).unref(),
     ];
   }
@@ -67,10 +69,28 @@ export class SavedCounters {
     await this.#writes.run(() => this.#save());
   }
 
-  #tick(): void {
-    const { view, live } = this.#parts;
-    const policies = new Set([...view.all('policies').values()].map(({ value }) => value.uid));
-    live.counters.tick((uid) => policies.has(uid));
+  /** In turns with everything else. A period that ends before all nodes have begun it is left out. */
+  async #tick(): Promise<void> {
+    if (this.#isTicking) {
+      return;
+    }
+    this.#isTicking = true;
+    try {
+      await inTurns(this.#parts.live.counters.tickInSteps((uid) => this.#uids().has(uid)));
+    } finally {
+      this.#isTicking = false;
+    }
+  }
+
+  /** uids of all policies as they are now: one that is made between two turns keeps its counters. */
+  #uids(): ReadonlySet<string> {
+    const { view } = this.#parts;
+    const changes = view.changesOf('policies');
+    if (this.#policies?.changes !== changes) {
+      const uids = [...view.all('policies').values()].map(({ value }) => value.uid);
+      this.#policies = { changes, uids: new Set(uids) };
+    }
+    return this.#policies.uids;
   }
 
   async #save(): Promise<void> {
