@@ -11,7 +11,7 @@ import { until } from '@mirrorplane/base';
 import type { DeviceBudget } from '@mirrorplane/contract';
 import { useLab } from './support/lab.ts';
 import { activeEventually, createPolicy, policyStatus, statusEventually } from './support/policy.ts';
-import { PYTHON, startPings } from './support/traffic.ts';
+import { PYTHON, type RunningPings, startPings } from './support/traffic.ts';
 
 const lab = useLab({ nodes: 2, switch: false });
 const PACED = join(import.meta.dirname, 'support/paced_udp.py');
@@ -42,7 +42,7 @@ async function addBridge(): Promise<void> {
   await createPolicy(lab(), POLICY);
   await activeEventually(lab(), POLICY.name);
 }
-let pings: ReturnType<typeof startPings> | undefined;
+let pings: RunningPings | undefined;
 after(() => pings?.stop());
 
 /** Service traffic of node-1 to node-2 for some seconds: sent, and received. */
@@ -67,7 +67,7 @@ test('copies that would fill the NIC below the bridge give way to service traffi
   await addBridge();
   await lab().exec('node-1', ['tc', 'qdisc', 'add', 'dev', 'nic0', 'root', ...SHAPER]);
   // Up to 20 Mbit/s of requests and replies, which are copied; half of that on a busy machine.
-  pings = startPings(lab(), 'web-1', 'web-2', 1_000_000, { size: 1400, interval: 0.001 });
+  pings = await startPings(lab(), 'web-1', 'web-2', 1_000_000, { size: 1400, interval: 0.001 });
   await statusEventually(lab(), POLICY.name, 'held back', ({ reasons }) =>
     reasons.some(({ code }) => code === 'UPLINK_BUSY'),
   );

@@ -30,7 +30,7 @@ test('no copy is sent to a receiver that is not ready, or not any more: switched
   await createPolicy(lab(), POLICY);
   await activeEventually(lab(), 'switched');
   const taps = { underlay: { host: 'node-2', device: 'underlay0', filter: 'icmp' } };
-  const pings = startPings(lab(), 'web-1', 'web-2', 1_000_000, { interval: 0.002 });
+  const pings = await startPings(lab(), 'web-1', 'web-2', 1_000_000, { interval: 0.002 });
   const seen = await watch(lab(), taps, async () => {
     for (let i = 0; i < 4; i++) {
       await put({ enabled: false });

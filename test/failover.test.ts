@@ -48,7 +48,7 @@ test(`the leader ends ${KILLS} times: another one leads, all find it, no copy an
   for (let round = 0; round < KILLS; round++) {
     const end = ENDS[round % ENDS.length]!;
     const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
-      const running = startPings(lab(), 'web-1', 'app-1', PINGS, { interval: INTERVAL });
+      const running = await startPings(lab(), 'web-1', 'app-1', PINGS, { interval: INTERVAL });
       try {
         await captures.destination.waitFor(20);
         const { ended, times, logs } = await endLeader({ controllers, end, round, nodes, acknowledged });

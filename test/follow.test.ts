@@ -138,7 +138,7 @@ test('a destination that migrates gets all copies where it is, and its counters 
 test('the destination migrates again and again under traffic: the traffic is undisturbed and the sums close', async () => {
   await withPolicy(lab(), { name: 'busy', sources: ['web-1/0'], destination: 'ids-1/0' }, async () => {
     const count = 300;
-    const running = startPings(lab(), 'web-1', 'app-1', count, { interval: 0.01 });
+    const running = await startPings(lab(), 'web-1', 'app-1', count, { interval: 0.01 });
     try {
       for (const node of ['node-1', 'node-3', 'node-2']) {
         await lab().migrate('ids-1', node, { overlap: true });

@@ -14,7 +14,7 @@ const POLICY = { name: 'far', sources: ['web-1/0'], destination: 'ids-1/0' };
 test('live traffic on a lab that loses nothing shows no loss at any time', async () => {
   await createPolicy(lab(), POLICY);
   await activeEventually(lab(), 'far');
-  const pings = startPings(lab(), 'web-1', 'web-2', 1_000_000, { interval: 0.002 });
+  const pings = await startPings(lab(), 'web-1', 'web-2', 1_000_000, { interval: 0.002 });
   await statusEventually(lab(), 'far', 'a number', ({ lost }) => lost !== null);
   const seen = new Set<number | null>();
   const counted = (await policyStatus(lab(), 'far')).totals.copied.packets;

@@ -35,7 +35,7 @@ test('a policy with too many copies for the uplink is degraded with the reason, 
   await withPolicy(lab(), { name: 'busy', ...POLICY }, async () => {
     await uplink('add', 'dev', 'underlay0', 'root', ...'tbf rate 2mbit burst 4kb limit 32kb'.split(' '));
     // Some 10 Mbit/s of requests and replies between two VMs of the node.
-    const pings = startPings(lab(), 'web-1', 'web-2', 4000, { size: 1400, interval: 0.002 });
+    const pings = await startPings(lab(), 'web-1', 'web-2', 4000, { size: 1400, interval: 0.002 });
     const isBusy = ({ reasons }: Awaited<ReturnType<typeof policyStatus>>) =>
       reasons.some(({ code, node }) => code === 'UPLINK_BUSY' && node === 'node-1');
     try {

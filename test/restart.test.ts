@@ -50,7 +50,7 @@ function daemonPid(name: string): number | undefined {
  */
 async function underTraffic(work: (copies: () => Promise<number>) => Promise<void>): Promise<void> {
   const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async (captures) => {
-    const running = startPings(lab(), 'web-1', 'app-1', PINGS, { interval: INTERVAL });
+    const running = await startPings(lab(), 'web-1', 'app-1', PINGS, { interval: INTERVAL });
     try {
       await captures.destination.waitFor(20);
       await work(captures.destination.count);

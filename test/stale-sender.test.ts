@@ -74,7 +74,7 @@ test('an operator sees that a node refuses what a sender sends without proof', a
   await lab().stopAgent('node-1', 'SIGKILL');
   const { status } = await lab().api('PUT', '/api/v1/policies/turned', { ...policy, destination: 'db-1/0' });
   assert.equal(status, 200);
-  const pings = startPings(lab(), 'web-1', 'web-2', 4000, { interval: 0.02 });
+  const pings = await startPings(lab(), 'web-1', 'web-2', 4000, { interval: 0.02 });
   const said = await statusEventually(lab(), 'turned', 'COPIES_UNPROVEN', ({ reasons }) =>
     reasons.some(({ code }) => code === 'COPIES_UNPROVEN'),
   ).finally(() => pings.stop());

@@ -135,7 +135,7 @@ test('each packet is copied once while etcd, the controller and the way to the a
     const revision = await programRevision(lab(), 'node-1');
     let sent = 0;
     const seen = await watch(lab(), { destination: { host: 'ids-1' } }, async ({ destination }) => {
-      const running = startPings(lab(), 'web-1', 'db-1', PINGS, { interval: INTERVAL });
+      const running = await startPings(lab(), 'web-1', 'db-1', PINGS, { interval: INTERVAL });
       await destination.waitFor(20);
       for (const [fault, run] of Object.entries(FAULTS)) {
         const from = await destination.count();
