@@ -31,6 +31,8 @@ export class LiveNodes {
   readonly #nodes: KeptNodes;
   #lastSeen = 0;
   readonly #changes = new ChangeLog();
+  /** Underlays that were accepted since the start, and are those of their nodes. */
+  readonly #accepted = new WeakSet<Underlay>();
   /** Which claims of nodes to interfaces are accepted. */
   readonly claims: Claims;
   readonly counters: NodeCounters;
@@ -262,10 +264,19 @@ export class LiveNodes {
    * keeps it.
    */
   #judge(node: KeptNode, offered: Underlay | undefined): Underlay | undefined {
+    // No other node can have taken its address since.
+    if (this.#accepted.has(node.underlay!) && node.refusedUnderlay === undefined && isSame(offered, node.underlay)) {
+      return node.underlay;
+    }
     const others = [...this.#nodes.all.values()].filter((other) => other !== node);
     const problem = offered && underlayProblem(offered, others);
     node.refusedUnderlay = problem && { offered: offered!, problem };
-    return problem ? node.underlay : offered;
+    if (problem || offered === undefined) {
+      return problem && node.underlay;
+    }
+    const accepted = isSame(offered, node.underlay) ? node.underlay! : offered;
+    this.#accepted.add(accepted);
+    return accepted;
   }
 
   #touch(node: KeptNode): void {
@@ -283,13 +294,21 @@ export class LiveNodes {
   #describe(node: KeptNode, fields: Partial<KeptNode>): void {
     for (const [name, value] of Object.entries(fields)) {
       const key = name as keyof KeptNode;
-      if (JSON.stringify(node[key]) !== JSON.stringify(value)) {
+      if (!isSame(node[key], value)) {
         Object.assign(node, { [key]: value });
         node.dirty = true;
         this.#changes.note(node.name);
       }
     }
   }
+}
+
+/** Whether two values are written the same. Of lists, only items are written that are other objects. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((item, index) => item === b[index] || isSame(item, b[index]));
+  }
+  return a === b || JSON.stringify(a) === JSON.stringify(b);
 }
 
 /** Both, by uid. The first one itself, where it has all. */
