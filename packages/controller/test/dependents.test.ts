@@ -10,7 +10,8 @@ import type { StatusParts } from '../src/planning/policy-status.ts';
 import { ProblemError } from '../src/problems/problems.ts';
 import type { Services } from '../src/services.ts';
 import { policiesOf, policiesUsing } from '../src/store/policies.ts';
-import type { World } from './inventory-world.ts';
+import { vmDevice } from './harness.ts';
+import { underlayOf, type World } from './inventory-world.ts';
 import { carryOut, NODES, steps } from './reporting-world.ts';
 
 /** `POLICY: CODE FIELD` of each refusal that is new, from two whole inventories. */
@@ -93,4 +94,34 @@ test('after any changes, an interface, a node or a pool is refused for what it w
     { numRuns: 80 },
   );
   assert.ok(broken > 100, `${broken} refusals`);
+});
+
+/** What is refused where the pool p2, which is in the same domain as p1, gets another one. */
+function refusedForDomain(declare: (world: World) => void): { expected: string[]; found: string[] } {
+  let result = { expected: ['not tried'], found: [''] };
+  const begin = (world: World) => {
+    world.pools.set('p2', { value: { name: 'p2', domain: 'east' }, revision: 2 });
+    declare(world);
+  };
+  carryOut(
+    [[begin, true]],
+    (parts) => new KeptStatuses(parts),
+    (statuses, world, parts) => {
+      const services = { ...parts, statuses } as unknown as Services;
+      const pools = new Map(world.pools).set('p2', { value: { name: 'p2', domain: 'west' }, revision: 0 });
+      const after = { ...world.records, pools };
+      const found = refused(() => refuseBroken(withRecords(services, after)));
+      result = { expected: fromNothing(parts, world.records, after), found };
+    },
+  );
+  return result;
+}
+
+test('a pool that gets another domain is refused for its interfaces that are nowhere, too', () => {
+  const { expected, found } = refusedForDomain((world) => {
+    world.write('a', { id: 'a', kind: 'vm', name: 'a', declared: true, pool: 'p2' });
+    world.live.inventory('node-1', { type: 'inventory', devices: [vmDevice('b', 5)] }, underlayOf('node-1'));
+  });
+  assert.equal(expected.length, 1);
+  assert.deepEqual(found, expected);
 });

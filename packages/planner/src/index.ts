@@ -1,6 +1,6 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness of their own. */
 export { OF_SHAPE, refusalsAsTyped } from './as-typed.ts';
-export { type Cluster, homeDomain, homePool, indexCluster } from './cluster.ts';
+export { type Cluster, homeDomain, homePool, type LookUp } from './cluster.ts';
 export { innerOf } from './counts.ts';
 export type { Explain, Explanation } from './devices.ts';
 export { type ForecastParts, forecast, type UplinkNow } from './forecast.ts';

@@ -1,9 +1,9 @@
 /** Checks whether a change of the inventory would break existing policies. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Interface, Inventory, Policy, Refusal } from '@mirrorplane/contract';
-import { type Cluster, homeDomain, homePool, indexCluster, validate } from '@mirrorplane/planner';
+import { type Cluster, homeDomain, homePool, type LookUp, validate } from '@mirrorplane/planner';
 import { accessSettings } from '../access/settings.ts';
-import { mergeInventory, type Records } from '../inventory/inventory.ts';
+import type { Records } from '../inventory/inventory.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
 import { policiesOf, policiesUsing } from '../store/policies.ts';
@@ -32,20 +32,65 @@ export function withInterface(services: Services, id: string, after: Interface |
   return { view, affected, inventory: services.inventory.now(), before, after: { ...clusterOf(before), interfaces } };
 }
 
-/** What other records of nodes or pools may break. @param records as they would be */
+/**
+ * What other pools of nodes or domains of pools may break.
+ * @param records as they would be, with the interfaces that there are
+ */
 export function withRecords(services: Services, records: Records): Change {
-  const { view, live, statuses } = services;
+  const { view, statuses } = services;
   const { cluster: before } = statuses.observation();
-  const inventory = mergeInventory(records, live);
-  const after = indexCluster(inventory);
+  const after = clusterWith(services, before, records);
   /** All that rules ask of an interface. */
   const seenIn = (cluster: Cluster, id: string) => {
     const item = cluster.interfaces.get(id);
     return item && { item, pool: homePool(cluster, item), domain: homeDomain(cluster, item) };
   };
-  const differs = (id: string) => !isDeepStrictEqual(seenIn(before, id), seenIn(after, id));
-  const isAffected = ({ sources, destination }: Policy) => [destination, ...sources].some(differs);
-  return { view, affected: policiesOf(view).filter(isAffected), inventory, before, after };
+  const others = new Set([...after.changed].filter((id) => !isDeepStrictEqual(seenIn(before, id), seenIn(after, id))));
+  const isAffected = ({ sources, destination }: Policy) => [destination, ...sources].some((id) => others.has(id));
+  return { view, affected: policiesOf(view).filter(isAffected), inventory: services.inventory.now(), before, after };
+}
+
+/** What rules ask of the cluster, with other records; and the interfaces that may be others in it. */
+function clusterWith(
+  { view, inventory }: Services,
+  before: Cluster,
+  records: Records,
+): Cluster & { changed: ReadonlySet<string> } {
+  const pools = new Set(differing(view.all('pools'), records.pools));
+  const nodes = new Set(differing(view.all('nodes'), records.nodes));
+  for (const [name, { value }] of records.nodes) {
+    if (pools.has(value.pool)) {
+      nodes.add(name);
+    }
+  }
+  const isOn = (node: string | undefined) => node !== undefined && nodes.has(node);
+  const isConcerned = ({ pool, edge, boundTo, home, devices }: Interface) =>
+    (pool !== undefined && pools.has(pool)) ||
+    [edge?.node, boundTo, home].some(isOn) ||
+    devices.some(({ node }) => nodes.has(node));
+  const concerned = inventory.now().interfaces.filter(isConcerned);
+  const items = new Map(concerned.map(({ id }) => [id, inventory.with(id, records)]));
+  const nodeOf = (name: string) => {
+    const node = before.nodes.get(name);
+    const pool = records.nodes.get(name)?.value.pool;
+    return node && pool !== undefined && nodes.has(name) ? { ...node, pool } : node;
+  };
+  return {
+    ...clusterOf(before),
+    changed: new Set(items.keys()),
+    interfaces: lookUp((id) => (items.has(id) ? items.get(id) : before.interfaces.get(id))),
+    nodes: lookUp(nodeOf),
+    domainOfPool: lookUp((pool) => records.pools.get(pool)?.value.domain),
+  };
+}
+
+function lookUp<V>(get: (key: string) => V | undefined): LookUp<V> {
+  return { get, has: (key) => get(key) !== undefined };
+}
+
+/** Names of records that are other objects, or on one side alone. */
+function differing(before: ReadonlyMap<string, unknown>, after: ReadonlyMap<string, unknown>): string[] {
+  return [...new Set([...before.keys(), ...after.keys()])].filter((name) => before.get(name) !== after.get(name));
 }
 
 /** The look-ups of a cluster, each of which may be replaced. */

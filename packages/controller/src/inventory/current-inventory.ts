@@ -5,8 +5,9 @@
 import type { Interface } from '@mirrorplane/contract';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import type { View } from '../store/view.ts';
-import { type Merged, recordsOf, toInterface } from './inventory.ts';
+import { type Merged, type Records, recordsOf, toInterface } from './inventory.ts';
 import { JudgedPlaces, type PlacesNews } from './judged-places.ts';
+import type { KeptPlaces } from './kept-places.ts';
 import type { Contest } from './places.ts';
 import { SortedItems } from './sorted-items.ts';
 import { Surroundings } from './surroundings.ts';
@@ -31,6 +32,7 @@ export class CurrentInventory {
   #contests = new Map<string, readonly Contest[]>();
   readonly #listeners = new Set<(changed: Iterable<string>) => void>();
   #kept: Kept | undefined;
+  #places: KeptPlaces | undefined;
 
   /** @param places where they are kept already */
   constructor(view: View, live: LiveNodes, places = new JudgedPlaces(view, live)) {
@@ -52,6 +54,7 @@ export class CurrentInventory {
       return kept.inventory;
     }
     const { places, concerned, isNew } = this.#news();
+    this.#places = places;
     const records = recordsOf(this.#view);
     if (isNew) {
       this.#contests = new Map();
@@ -82,6 +85,19 @@ export class CurrentInventory {
       listener(changed);
     }
     return inventory;
+  }
+
+  /** One interface as it would be with other pools of nodes, or other domains of pools. */
+  with(id: string, records: Records): Interface | undefined {
+    this.now();
+    const domainOf = (node: string) => {
+      const pool = records.nodes.get(node)?.value.pool;
+      return pool === undefined ? undefined : records.pools.get(pool)?.value.domain;
+    };
+    const stored = records.interfaces.get(id);
+    return (
+      stored && toInterface(stored, this.#places?.placeWith(id, stored.value, domainOf, this.#live.now()), records)
+    );
   }
 
   /** One interface. */

@@ -42,6 +42,17 @@ export class KeptPlaces {
     return this.#places.get(id);
   }
 
+  /** Where an interface would be if the pools of nodes were in these domains. @param domainOf by name of a node */
+  placeWith(
+    id: string,
+    record: InterfaceRecord | undefined,
+    domainOf: (node: string) => string | undefined,
+    now: number,
+  ): Place | undefined {
+    const all = this.sightings(id).map((one) => ({ ...one, domain: domainOf(one.node) }));
+    return all.length === 0 ? undefined : judged(id, all, record, now);
+  }
+
   /** When the next place may be another one without a report, milliseconds since 1970. */
   get due(): number | undefined {
     const next = this.#due.values().reduce((least, due) => Math.min(least, due), Number.POSITIVE_INFINITY);
@@ -170,11 +181,7 @@ export class KeptPlaces {
       this.#due.delete(id);
       return;
     }
-    const record = interfaces.get(id)?.value;
-    const boundTo = record?.boundTo;
-    const told = record?.declared ? undefined : (sourceOf(all, boundTo)?.identity ?? all[0]?.source.identity);
-    const kind = told !== undefined && told.provider !== 'declared' ? told.kind : record?.kind;
-    const place = placeOf({ id, kind: kind ?? 'vm', boundTo }, all, now);
+    const place = judged(id, all, interfaces.get(id)?.value, now);
     this.#places.set(id, place);
     if (place.due === undefined) {
       this.#due.delete(id);
@@ -185,6 +192,13 @@ export class KeptPlaces {
 }
 
 const NONE: readonly never[] = [];
+
+function judged(id: string, all: readonly Sighting[], record: InterfaceRecord | undefined, now: number): Place {
+  const boundTo = record?.boundTo;
+  const told = record?.declared ? undefined : (sourceOf(all, boundTo)?.identity ?? all[0]?.source.identity);
+  const kind = told !== undefined && told.provider !== 'declared' ? told.kind : record?.kind;
+  return placeOf({ id, kind: kind ?? 'vm', boundTo }, all, now);
+}
 
 /** The list with another sighting of its node, or with one more. */
 function withSighting(all: readonly Sighting[], sighting: Sighting): readonly Sighting[] {
