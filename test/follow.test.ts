@@ -65,7 +65,7 @@ async function assertExact(from: string, to: string, destination: string, policy
     await captures.destination.waitFor(2 * PINGS);
   });
   assert.equal(seen.destination.packets, 2 * PINGS);
-  const after = await countedEventually(lab(), policy, expected, (before.delivered?.packets ?? 0) + 2 * PINGS);
+  const after = await countedEventually(lab(), policy, expected, (before.delivered?.packets ?? 0) + 2 * PINGS, before);
   assertNotBackwards(before, after);
   assert.equal(after.totals.matched.packets, expected);
   assert.equal(after.totals.copied.packets, before.totals.copied.packets + 2 * PINGS);

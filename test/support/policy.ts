@@ -116,13 +116,21 @@ export async function withPolicy<T>(lab: Lab, input: PolicyInput, work: () => Pr
 /**
  * Waits until the counters show at least so many matched and delivered packets, and both ends of
  * each path have reported the same of it: nodes report at different moments. Returns the status.
+ * @param before a status of which what was lost on a path stays lost
  */
 export function countedEventually(
   lab: Lab,
   name: string,
   matched: number,
   delivered: number = matched,
+  before?: PolicyStatus,
 ): Promise<PolicyStatus> {
+  const onTheWay = ({ sent, received }: PolicyStatus['paths'][number]) =>
+    received === null ? Number.POSITIVE_INFINITY : (sent?.packets ?? Number.NaN) - received.packets;
+  const lostBefore = ({ from, to }: PolicyStatus['paths'][number]) => {
+    const path = before?.paths.find((one) => one.from === from && one.to === to);
+    return path ? Math.max(0, onTheWay(path)) : 0;
+  };
   return statusEventually(
     lab,
     name,
@@ -130,7 +138,7 @@ export function countedEventually(
     (status) =>
       status.totals.matched.packets >= matched &&
       (status.delivered?.packets ?? -1) >= delivered &&
-      status.paths.every(({ sent, received }) => received !== null && sent?.packets === received.packets),
+      status.paths.every((path) => onTheWay(path) <= lostBefore(path)),
   );
 }
 
