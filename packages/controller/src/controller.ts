@@ -12,6 +12,7 @@ import { SyslogExport, type SyslogOptions } from './audit/syslog/export.ts';
 import { auditSigner } from './auth/audit-signer.ts';
 import { Authority } from './auth/authority.ts';
 import { type ProxyHeader, TrustedProxies } from './auth/proxies.ts';
+import { Scrapes } from './auth/scrapes.ts';
 import { Sessions } from './auth/sessions.ts';
 import { ACCEPT_QUEUE } from './auth/strangers.ts';
 import { Tickets } from './auth/tickets.ts';
@@ -336,6 +337,7 @@ async function open(options: ControllerOptions, closers: Closers) {
     streams: new Map(),
     authority,
     log,
+    scrapes: new Scrapes(),
     loopDelay,
     clock,
     endClock: latest.now,

@@ -6,6 +6,7 @@ import type { SelfCheck } from './audit/self-check.ts';
 import type { SyslogExport } from './audit/syslog/export.ts';
 import type { Authority } from './auth/authority.ts';
 import type { TrustedProxies } from './auth/proxies.ts';
+import type { Scrapes } from './auth/scrapes.ts';
 import type { Sessions } from './auth/sessions.ts';
 import type { Tickets } from './auth/tickets.ts';
 import type { Tries } from './auth/tries.ts';
@@ -70,6 +71,8 @@ export interface Services {
   hub: StreamHub;
   authority: Authority;
   log: Logger;
+  /** Scrapes of the metrics that are under way. */
+  scrapes: Scrapes;
   /** How long the event loop lets others wait. */
   loopDelay: LoopDelay;
   /** Milliseconds since 1970. */

@@ -47,6 +47,33 @@ test('an agent that sends a bad message each time has to wait, and its node says
   await until('its program', () => agent.program);
 });
 
+test('who has a copy of a certificate does not keep the agent of the node away', async (t) => {
+  const bench = await Bench.start(t);
+  await bench.cluster('node-1');
+  const credentials = await bench.credentials('node-1');
+  const real = await bench.connect(credentials);
+  real.hello('node-1');
+  await until('a program', () => real.program);
+  // Its connections say something bad before they are accepted.
+  const lie = async () => {
+    const liar = await bench.connect(credentials, '127.0.0.2').catch((error: Error) => error.message);
+    if (typeof liar === 'string') {
+      return liar;
+    }
+    liar.send(BAD);
+    await until('it is closed', () => liar.closed);
+    return undefined;
+  };
+  const refusal = await until('the liar has to wait', lie, { limitMs: 20_000 });
+  assert.match(refusal, /429/);
+  assert.equal(real.closed, undefined);
+  real.socket.close();
+  await until('the real one is gone', () => real.closed);
+  const again = await bench.connect(credentials);
+  again.hello('node-1');
+  await until('its program', () => again.program);
+});
+
 test('pauses begin after some bad messages, double to a minute, and are forgotten', () => {
   let now = 0;
   const bad = new BadMessages(() => now);
@@ -65,4 +92,12 @@ test('pauses begin after some bad messages, double to a minute, and are forgotte
   bad.add('node-2');
   bad.add('node-1');
   assert.equal(bad.pauseOf('node-1'), 0, 'a message now and then is no storm');
+  for (let more = 0; more < 9; more++) {
+    bad.add('node-1');
+  }
+  assert.equal(bad.pauseOf('node-1'), 2000);
+  for (let number = 0; number < 5000; number++) {
+    bad.add(`node-3 10.0.${number >> 8}.${number & 255}`);
+  }
+  assert.equal(bad.pauseOf('node-1'), 0, 'only the last senders are remembered');
 });

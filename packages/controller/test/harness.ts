@@ -224,8 +224,8 @@ export class Bench {
   }
 
   /** Connects an agent; resolves when the socket is open. */
-  async connect(credentials: Partial<Credentials>): Promise<TestAgent> {
-    const agent = new TestAgent(this.controller.agentPort, credentials, this.#host);
+  async connect(credentials: Partial<Credentials>, from?: string): Promise<TestAgent> {
+    const agent = new TestAgent(this.controller.agentPort, credentials, this.#host, from);
     this.#agents.push(agent);
     await agent.opened;
     return agent;
@@ -296,8 +296,14 @@ export class TestAgent {
   readonly opened: Promise<void>;
   closed: { code: number; reason: string } | undefined;
 
-  constructor(port: number, { certificate, key, authority }: Partial<Credentials>, host = '127.0.0.1') {
-    const tls = { ...(certificate && { cert: certificate, key }), ca: authority, servername: 'controller' };
+  constructor(
+    port: number,
+    { certificate, key, authority }: Partial<Credentials>,
+    host = '127.0.0.1',
+    localAddress?: string,
+  ) {
+    const own = { ...(certificate && { cert: certificate, key }), ...(localAddress && { localAddress }) };
+    const tls = { ...own, ca: authority, servername: 'controller' };
     this.socket = new WebSocket(`wss://${host}:${port}/sync`, tls);
     this.socket.on('message', (data) => {
       const message = JSON.parse(String(data)) as ControllerMessage;

@@ -71,12 +71,14 @@ async function scrapable(t: Parameters<typeof Bench.start>[0]): Promise<{ bench:
     one.send({ type: 'counters', report: ofSender, budgets });
     const { text } = await bench.get('/metrics');
     const wanted = [
-      '_path_delivered_packets_total{',
-      '_node_problems{',
-      '_policy_packets_total{',
-      '_eventloop_lag_max',
+      'mirrorplane_path_delivered_packets_total{',
+      'mirrorplane_node_problems{',
+      'mirrorplane_policy_packets_total{',
+      // The event loop is sampled every 100 ms: a young process has no sample yet.
+      'nodejs_eventloop_lag_max_seconds ',
     ];
-    return wanted.every((one) => text.includes(one)) && text;
+    // Each is the beginning of a line: the help of a metric has its name too.
+    return wanted.every((one) => text.includes(`\n${one}`)) && text;
   });
   return { bench, text };
 }

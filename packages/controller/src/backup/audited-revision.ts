@@ -1,9 +1,6 @@
 /** The highest revision that an audit log names. */
 import { LineSplitter } from '@mirrorplane/contract/audit-lines';
 
-/** In a text of JSON, a quotation mark has a backslash before it. So no text of a client looks like this. */
-const REVISION = /(?<!\\)"revision":(\d+)/g;
-
 export class HighestRevision {
   /** 0: none was named. */
   highest = 0;
@@ -19,9 +16,19 @@ export class HighestRevision {
       [this.#file, this.#lines] = [file, new LineSplitter()];
     }
     for (const line of this.#lines.push(Buffer.from(content, 'base64'))) {
-      for (const [, revision] of line.matchAll(REVISION)) {
-        this.highest = Math.max(this.highest, Number(revision));
-      }
+      this.highest = Math.max(this.highest, revisionOf(line));
     }
   }
+}
+
+/** The revision of a line. 0: it names none, or cannot be read. */
+function revisionOf(line: string): number {
+  let entry: { revision?: unknown } | null;
+  try {
+    entry = JSON.parse(line);
+  } catch {
+    return 0;
+  }
+  const revision = entry?.revision;
+  return typeof revision === 'number' && Number.isSafeInteger(revision) ? revision : 0;
 }

@@ -12,7 +12,14 @@ import type { Store } from '../store/store.ts';
 import { HighestRevision } from './audited-revision.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
-import { emptyForFiles, makeNewKey, requireUnshared, SharedBackup, writeSharedFiles } from './shared-part.ts';
+import {
+  emptyForFiles,
+  makeNextKey,
+  requireUnshared,
+  SharedBackup,
+  useNextKey,
+  writeSharedFiles,
+} from './shared-part.ts';
 
 interface Arguments extends StoreOptions {
   data: string;
@@ -39,11 +46,9 @@ export function storeCommands(say: Say = (text) => process.stdout.write(`${text}
     .argument('<file>', 'file that "store backup" has written')
     .option('--overwrite', 'replace the store and the files that are there')
     .action(async (file, options) => say(await restore(file, options)));
-  add(
-    command,
-    'new-key',
-    'put a new key into cluster.key, above the one that is there; the next leader seals all with it',
-  ).action(async (options) => say(await newKey(options)));
+  add(command, 'new-key', 'put a new key into cluster.key, below the one that is used, to be copied to all controllers')
+    .option('--use', 'put the new key into the first place: this controller seals with it, once it leads')
+    .action(async (options) => say(await newKey(options)));
   return command;
 }
 
@@ -99,15 +104,18 @@ async function backup(file: string, options: Arguments): Promise<string> {
   });
 }
 
-async function newKey(options: Arguments): Promise<string> {
+async function newKey({ use = false, ...options }: Arguments & { use?: boolean }): Promise<string> {
   const { data } = options;
   const etcd = etcdOptionsOf(options);
   if (etcd === undefined) {
     throw new Error('name the etcd cluster with --etcd: a store in a file is not sealed');
   }
-  await using(await openToRead({ data, etcd }), async ({ shared }) => makeNewKey(data, shared));
+  const change = use ? useNextKey : makeNextKey;
+  await using(await openToRead({ data, etcd }), async ({ shared }) => change(data, shared));
   const file = clusterKeyFile(data);
-  return `wrote a new key to ${file}, above the one that is used: copy the file to all other controllers, and restart the one that leads. The former key goes when all is sealed with the new one`;
+  return use
+    ? `the new key is the first one of ${file}: when all controllers have said so, restart the one that leads. The former key goes when all is sealed with the new one`
+    : `wrote a new key to ${file}, below the one that is used: copy the file to all other controllers, then say "new-key --use" on each`;
 }
 
 async function* linesOf(

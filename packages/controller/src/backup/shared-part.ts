@@ -43,22 +43,49 @@ export async function emptyForFiles({ shared }: Pick<Store, 'shared'>, data: str
 }
 
 /**
- * Puts a new key into `cluster.key`, above the one that is used. Nothing in etcd changes.
+ * Puts a new key into `cluster.key`, below the one that seals: it only opens. Nothing in etcd changes.
  * @throws Error with a remedy if there is another key, or one is being changed already
  */
-export async function makeNewKey(data: string, space: SharedSpace | undefined): Promise<void> {
+export async function makeNextKey(data: string, space: SharedSpace | undefined): Promise<void> {
+  const { key, isSettled } = await keyInUse(data, space);
+  if (key.hasNext) {
+    throw new Error(
+      'there is a new key already: copy cluster.key to all controllers, and say "new-key --use" on each. Nothing was changed',
+    );
+  }
+  if (!isSettled) {
+    throw new Error(
+      'not all is sealed with the last new key: restart the controller that leads, and wait for the entry "rotate" in the audit log. Nothing was changed',
+    );
+  }
+  writeClusterKey(data, key.textWithNext());
+}
+
+/**
+ * Puts the new key into the first place of `cluster.key`: it seals, once this controller leads.
+ * @throws Error with a remedy if there is no new key, or another key
+ */
+export async function useNextKey(data: string, space: SharedSpace | undefined): Promise<void> {
+  const { key } = await keyInUse(data, space);
+  if (!key.hasNext) {
+    throw new Error(
+      'there is no new key below the one that is used: say "new-key" on one host first, and copy its cluster.key here. Nothing was changed',
+    );
+  }
+  writeClusterKey(data, key.withNextFirst().text());
+}
+
+/** `isSettled`: all is sealed with the first key. */
+async function keyInUse(
+  data: string,
+  space: SharedSpace | undefined,
+): Promise<{ key: ClusterKey; isSettled: boolean }> {
   const mark = space && (await readMark(space));
   if (mark?.state !== 'shared') {
     throw new Error('controllers share nothing in this etcd yet: start one first');
   }
   const key = requireKey(data, mark);
-  if (key.hasFormer || !isSealedBy(key, mark)) {
-    const what = 'there is a new key already, and not all is sealed with it';
-    throw new Error(
-      `${what}: copy cluster.key to all controllers, restart the one that leads, and wait for the entry "rotate" in the audit log`,
-    );
-  }
-  writeClusterKey(data, key.textWithNew());
+  return { key, isSettled: !key.hasFormer && isSealedBy(key, mark) };
 }
 
 /** @throws Error with a remedy if controllers share something, and it may not be overwritten */

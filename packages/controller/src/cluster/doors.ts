@@ -150,10 +150,14 @@ export class Doors {
     const end = performance.now() + WAIT_MS[to];
     while (!this.#closed && !socket.destroyed) {
       try {
-        const tunnel = await this.#inTurn(() => this.#options.tunnel(client, this.#cutting.signal));
+        const { tunnel, signal } = await this.#inTurn(() => this.#open(client));
         if (socket.destroyed || this.#closed) {
           tunnel.destroy();
           return;
+        }
+        if (signal.aborted) {
+          tunnel.destroy();
+          continue;
         }
         strangers.admit(socket);
         this.#joined.add(socket);
@@ -174,6 +178,12 @@ export class Doors {
     } else {
       socket.destroy();
     }
+  }
+
+  /** `signal`: it came where the leader of the tunnel does not lead any more. */
+  async #open(client: TunnelledClient): Promise<{ tunnel: TLSSocket; signal: AbortSignal }> {
+    const { signal } = this.#cutting;
+    return { tunnel: await this.#options.tunnel(client, signal), signal };
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -15,13 +15,15 @@ const TUNNEL_MS = 5000;
  * @param signal ends an attempt: another one leads by now
  * @throws Error if the leader does not answer, or refuses, or the signal comes first
  */
-export function openTunnel(
+export async function openTunnel(
   leader: string,
   tls: ConnectionOptions,
   client: TunnelledClient,
   signal?: AbortSignal,
 ): Promise<TLSSocket> {
   const { host, port } = parseTcp(leader);
+  // A signal that came before has no listener here.
+  signal?.throwIfAborted();
   return new Promise((resolve, reject) => {
     const call = request({
       ...tls,

@@ -65,9 +65,11 @@ export const healthRoutes: Route[] = [
     summary: 'Read counters of policies and nodes, for Prometheus',
     query: MetricsQuery,
     responses: [{ status: 200, description: 'OpenMetrics, or the older text format.', mediaType: 'text/plain' }],
-    handle: async ({ query: { sources, policy }, request, services }) => {
+    handle: async ({ query: { sources, policy }, request, services, who }) => {
       const wanted = { sources, policies: policy };
-      const { contentType, text } = await renderMetrics(services, wanted, request.headers.accept ?? '');
+      const accept = request.headers.accept ?? '';
+      const scrape = () => renderMetrics(services, wanted, accept);
+      const { contentType, text } = await services.scrapes.run(who.name, scrape);
       return { headers: { 'content-type': contentType }, body: text };
     },
   }),

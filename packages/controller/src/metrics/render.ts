@@ -5,15 +5,18 @@ import type { Services } from '../services.ts';
 import { collect, type Wanted } from './collect.ts';
 import { formatOf, Series } from './exposition.ts';
 
+/** Metrics as text. */
+export interface Rendered {
+  contentType: string;
+  /** Made as it is read. */
+  text: Readable;
+}
+
 /**
  * Makes all metrics, in turns with everything else. The text is sent as it is read.
  * @param accept Accept header
  */
-export async function renderMetrics(
-  services: Services,
-  wanted: Wanted,
-  accept: string,
-): Promise<{ contentType: string; text: Readable }> {
+export async function renderMetrics(services: Services, wanted: Wanted, accept: string): Promise<Rendered> {
   const series = new Series();
   await inTurns(collect(services, wanted, (metric, value, labels) => series.add(metric, value, labels)));
   const format = formatOf(accept);

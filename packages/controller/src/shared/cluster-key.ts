@@ -3,8 +3,9 @@
  * share in etcd: AES-256-GCM, bound to the name of its key there. Each value has a key of its own,
  * made of this one and of random bytes, so that no two values share a key and a nonce.
  *
- * The file has a key a line. The first one seals. While it takes the place of another one, the other
- * one is below it, and opens what it has sealed.
+ * The file has a key a line. The first one seals. A new key comes below it, with `next:` before it,
+ * and only opens: so it can be copied to all controllers before any value needs it. Then it takes the
+ * first place, and the former one is below it until nothing is sealed with that any more.
  */
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
 import {
@@ -24,8 +25,10 @@ import { draftOf, replaceFileSync, syncFolder } from '@mirrorplane/base';
 import { readSecretFile } from '@mirrorplane/daemon';
 
 const KEY_BYTES = 32;
-/** Keys of a file. */
-const MOST_KEYS = 2;
+/** Before a key that does not seal yet. */
+const NEXT = 'next:';
+/** A key that seals, and one that does not any more, or not yet. */
+const LINES = /^(\S+)(?:\s+(next:)?(\S+))?$/;
 const SALT_BYTES = 16;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -48,9 +51,12 @@ export const clusterKeyFile = (data: string) => path.join(data, 'cluster.key');
 export class ClusterKey {
   /** The first one seals, all open. */
   readonly #secrets: readonly Buffer[];
+  /** Whether the second one is a new key. */
+  readonly hasNext: boolean;
 
-  private constructor(secrets: readonly Buffer[]) {
+  private constructor(secrets: readonly Buffer[], hasNext: boolean) {
     this.#secrets = secrets;
+    this.hasNext = hasNext;
   }
 
   /**
@@ -62,12 +68,12 @@ export class ClusterKey {
     if (!existsSync(file)) {
       return undefined;
     }
-    const lines = readSecretFile(file, 'the key of the cluster').split(/\s+/);
-    const secrets = lines.map((line) => Buffer.from(line, 'base64'));
-    if (secrets.length > MOST_KEYS || !secrets.every(({ length }) => length === KEY_BYTES)) {
+    const [, first, next, second] = LINES.exec(readSecretFile(file, 'the key of the cluster')) ?? [];
+    const secrets = [first, second].flatMap((text) => (text === undefined ? [] : [Buffer.from(text, 'base64')]));
+    if (secrets.length === 0 || !secrets.every(({ length }) => length === KEY_BYTES)) {
       throw new Error(`${file} holds no key: it has to be ${KEY_BYTES} bytes in base64, or two such lines`);
     }
-    return new ClusterKey(secrets);
+    return new ClusterKey(secrets, next !== undefined);
   }
 
   /** Makes the key, readable by its owner only. */
@@ -83,12 +89,18 @@ export class ClusterKey {
 
   /** Whether the key before is in the file, too. */
   get hasFormer(): boolean {
-    return this.#secrets.length > 1;
+    return this.#secrets.length > 1 && !this.hasNext;
   }
 
-  /** The text of a file with a new key, and this one below it. */
-  textWithNew(): string {
-    return ClusterKey.newText() + this.textAlone();
+  /** The text of a file with a new key below this one. */
+  textWithNext(): string {
+    return `${this.textAlone()}${NEXT}${ClusterKey.newText()}`;
+  }
+
+  /** The text of a file with all keys. */
+  text(): string {
+    const [first, second] = this.#secrets.map((secret) => secret.toString('base64'));
+    return second === undefined ? `${first}\n` : `${first}\n${this.hasNext ? NEXT : ''}${second}\n`;
   }
 
   /** The text of a file with the first key alone. */
@@ -96,12 +108,12 @@ export class ClusterKey {
     return `${this.#secrets[0]!.toString('base64')}\n`;
   }
 
-  /** The key before, alone. @throws Error if there is none */
-  former(): ClusterKey {
-    if (!this.hasFormer) {
-      throw new Error('there is no former key');
+  /** These keys, with the next one in the first place. @throws Error if there is none */
+  withNextFirst(): ClusterKey {
+    if (!this.hasNext) {
+      throw new Error('there is no next key');
     }
-    return new ClusterKey(this.#secrets.slice(1));
+    return new ClusterKey([...this.#secrets].reverse(), false);
   }
 
   /**

@@ -59,7 +59,8 @@ export function isSealedBy(key: ClusterKey, { check, former }: StoredMark): bool
 }
 
 /**
- * The key of this controller for what is shared.
+ * The key of this controller for what is shared. A next key is the first one of it as soon as another
+ * controller has sealed with it.
  * @throws Error that says what to copy from where, if there is none, or another one
  */
 export function requireKey(data: string, { host, data: where, check, former }: StoredMark): ClusterKey {
@@ -76,12 +77,19 @@ export function requireKey(data: string, { host, data: where, check, former }: S
       throw new Error(`${file} is not the key that the store in etcd is sealed with: ${remedy}`);
     }
   }
-  return key;
+  return inUse(key, check);
+}
+
+/** A key in the order of a cluster. @param check of its mark */
+function inUse(key: ClusterKey, check: string): ClusterKey {
+  const isNextUsed = key.hasNext && !key.hasSealed(MARK_KEY, Buffer.from(check, 'base64'));
+  return isNextUsed ? key.withNextFirst() : key;
 }
 
 /** Leaves only the key that seals in `cluster.key`, if no value needs the one before. A file that may not be written stays. */
 export function dropFormerKey(data: string, mark: StoredMark): void {
-  const key = ClusterKey.read(data);
+  const found = ClusterKey.read(data);
+  const key = found && inUse(found, mark.check);
   if (key?.hasFormer && isSealedBy(key, mark)) {
     try {
       writeClusterKey(data, key.textAlone());

@@ -124,8 +124,8 @@ export class AgentSessions {
   }
 
   /** Milliseconds until an agent of a node may connect again that has sent bad messages. 0: it may. */
-  pauseOf(node: string): number {
-    return this.#bad.pauseOf(node);
+  pauseOf(node: string, address: string): number {
+    return Math.max(this.#bad.pauseOf(node), this.#bad.pauseOf(`${node} ${address}`));
   }
 
   /** Totals with this reading are on disk. Acknowledges them to the agent, if it is connected. */
@@ -265,9 +265,11 @@ export class AgentSessions {
     }
   }
 
-  #refuseMessage({ peer: { node } }: Session, problem: string): void {
+  #refuseMessage(session: Session, problem: string): void {
     const { live, observer, log } = this.#services;
-    this.#bad.add(node);
+    const { node, address } = session.peer;
+    // Who has a copy of a certificate may not keep the agent of the node away.
+    this.#bad.add(this.#sessions.get(node) === session ? node : `${node} ${address}`);
     const message = `a message of the agent cannot be taken: ${problem.slice(0, MAX_PROBLEM)}`;
     log.warn({ node, problem }, 'agent sent a bad message');
     if (live.badMessage(node, { code: 'MESSAGES_REFUSED', message })) {

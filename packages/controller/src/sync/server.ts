@@ -127,6 +127,8 @@ export class AgentServer {
       server.once('error', (error) => reject(listenError(error, address)));
       server.listen({ port: address.port, host, backlog: ACCEPT_QUEUE }, () => {
         server.removeAllListeners('error');
+        // Without a listener, an error of a server that listens ends the process.
+        server.on('error', (error) => services.log.error({ err: error }, 'the port for agents has an error'));
         resolve();
       });
     });
@@ -269,7 +271,7 @@ export class AgentServer {
       const message = `node "${node}" has ${MAX_CONNECTIONS_OF_NODE} connections already: check whether its agent was started twice`;
       return { reason: 'tooManyOfNode', message, status: 429 };
     }
-    const pause = this.#sessions.pauseOf(node);
+    const pause = this.#sessions.pauseOf(node, addressOf(socket, this.#services));
     if (pause > 0) {
       const message = `node "${node}" has sent messages that cannot be taken: its agent may connect again in ${Math.ceil(pause / 1000)} s`;
       return { reason: 'badMessages', message, status: 429 };

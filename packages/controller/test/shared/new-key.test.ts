@@ -6,7 +6,7 @@ import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { storeCommands } from '../../src/backup/commands.ts';
-import { makeNewKey } from '../../src/backup/shared-part.ts';
+import { makeNextKey, useNextKey } from '../../src/backup/shared-part.ts';
 import { ClusterKey } from '../../src/shared/cluster-key.ts';
 import { followShared } from '../../src/shared/follow.ts';
 import { dropFormerKey, MARK_KEY, type Mark, markOperation, readMark, requireKey } from '../../src/shared/mark.ts';
@@ -49,6 +49,12 @@ async function fill(t: TestContext) {
   return { data, space, texts };
 }
 
+/** A new key, and its use. */
+async function makeNewKey(data: string, space: MemorySpace): Promise<void> {
+  await makeNextKey(data, space);
+  await useNextKey(data, space);
+}
+
 /** What a leader does with a new key. */
 async function lead(data: string, space: MemorySpace): Promise<void> {
   const writer = new SharedWriter(space);
@@ -85,7 +91,8 @@ for (const fate of ['lost', 'unknown'] as const satisfies Fate[]) {
         kills++;
         // A follower has both keys, as the operator has copied them.
         assert.deepEqual(keyLines(data).length, 2);
-        await assert.rejects(makeNewKey(data, space), /there is a new key already/);
+        await assert.rejects(makeNextKey(data, space), /not all is sealed with the last new key/);
+        await assert.rejects(useNextKey(data, space), /there is no new key below/);
         await lead(data, space);
       }
       const lines = keyLines(data);
@@ -118,6 +125,37 @@ test('a value that is written while all are sealed again stays', async (t) => {
   assert.deepEqual(await textsIn(data, space), texts);
 });
 
+test('a new key that was not copied to all yet seals nothing, whichever controller leads', async (t) => {
+  const { data, space, texts } = await fill(t);
+  const other = newData(t);
+  copyFileSync(path.join(data, 'cluster.key'), path.join(other, 'cluster.key'));
+  await makeNextKey(data, space);
+  await lead(data, space);
+  assert.deepEqual(await textsIn(other, space), texts);
+  assert.equal(keyLines(data).length, 2);
+});
+
+test('controllers that were not told to use a new key go on with it, once another one has', async (t) => {
+  const { data, space, texts } = await fill(t);
+  await makeNextKey(data, space);
+  const [untold, late] = [newData(t), newData(t)];
+  for (const other of [untold, late]) {
+    copyFileSync(path.join(data, 'cluster.key'), path.join(other, 'cluster.key'));
+  }
+  await useNextKey(data, space);
+  const writer = new SharedWriter(space);
+  const found = (await readMark(space))!;
+  await beginSealing(writer, requireKey(data, found), found);
+  // The leader is killed here, and one that was not told ends what it has begun.
+  await lead(untold, space);
+  const [newest] = keyLines(data);
+  assert.deepEqual(keyLines(untold), [newest]);
+  // Another one comes later: it does not go back to the former key.
+  await lead(late, space);
+  assert.deepEqual(keyLines(late), [newest]);
+  assert.deepEqual(await textsIn(untold, space), texts);
+});
+
 test('a new key is used after a restart of the leader, followers go on with it, and the former one opens nothing', async (t) => {
   const start = useControllers(t);
   const { endpoints } = await startEtcd(t, 1);
@@ -139,6 +177,10 @@ test('a new key is used after a restart of the leader, followers go on with it, 
   assert.match(await run('new-key', ...where(a)), /wrote a new key .*copy the file to all other controllers/);
   await assert.rejects(run('new-key', ...where(a)), /there is a new key already/);
   copyFileSync(path.join(a, 'cluster.key'), path.join(b, 'cluster.key'));
+  for (const data of [a, b]) {
+    assert.match(await run('new-key', '--use', ...where(data)), /restart the one that leads/);
+    await assert.rejects(run('new-key', '--use', ...where(data)), /there is no new key below/);
+  }
   await leader.must('PUT', '/api/v1/domains/between', {});
   await leader.stop();
   const again = await start(a, { etcd: { endpoints } });
