@@ -3,6 +3,7 @@
  * changed since is looked at. It is known which computations of `tracker` have read what.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { atOnce } from '@mirrorplane/base';
 import type { CaptureStatus, NodeProblem } from '@mirrorplane/contract';
 import {
   type CapturesById,
@@ -87,6 +88,15 @@ export class KeptObservation implements Observation {
 
   /** Takes over what has changed. */
   update(): this {
+    atOnce(this.updateInSteps());
+    return this;
+  }
+
+  /**
+   * The same, one node at each step. Until its end, some nodes are as they were a moment ago, as if
+   * their reports had come later.
+   */
+  *updateInSteps(): Generator<undefined> {
     const { view, live, inventory } = this.#parts;
     const now = inventory.now();
     if (now !== this.#inventory) {
@@ -95,11 +105,11 @@ export class KeptObservation implements Observation {
     }
     for (const name of view.all('nodes').keys()) {
       this.#look(name, live.get(name));
+      yield;
     }
     for (const name of [...this.#taken.keys()].filter((one) => !view.get('nodes', one))) {
       this.#forget(name);
     }
-    return this;
   }
 
   #look(name: string, node: LiveNode | undefined): void {

@@ -89,7 +89,7 @@ export class KeptStatuses {
    * two steps. @returns at its end: as `kept`
    */
   *refresh(): Generator<undefined, readonly PolicyOutline[]> {
-    this.#observe();
+    yield* this.#observeInSteps();
     for (const { name } of allPoliciesOf(this.#parts.view)) {
       const policy = this.#policy(name);
       if (policy && this.#isStale(policy)) {
@@ -107,8 +107,8 @@ export class KeptStatuses {
    * @returns at its end: as `kept`
    */
   *freshen(ms: number): Generator<undefined, readonly PolicyOutline[]> {
+    yield* this.#observeInSteps();
     const policies = allPoliciesOf(this.#parts.view);
-    this.#observe();
     let left = ms;
     for (let looked = 0; looked < policies.length && left > 0; looked++) {
       this.#next = (this.#next + 1) % policies.length;
@@ -184,6 +184,12 @@ export class KeptStatuses {
   #observe(): Observation {
     this.#planned = this.#parts.planning.planned;
     return this.#observation.update();
+  }
+
+  /** With the plan that was there at its beginning: a later one is taken over when a status is made. */
+  *#observeInSteps(): Generator<undefined> {
+    this.#planned = this.#parts.planning.planned;
+    yield* this.#observation.updateInSteps();
   }
 
   /** A policy as it is now: between two steps, it may be changed or deleted. */
