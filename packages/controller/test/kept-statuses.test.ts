@@ -2,13 +2,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { atOnce } from '@mirrorplane/base';
-import { Computation } from '@mirrorplane/planner';
+import type { PolicyStatus } from '@mirrorplane/contract';
+import { Computation, type SourcesAt } from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { KeptObservation } from '../src/planning/kept-observation.ts';
 import { KeptStatuses } from '../src/planning/kept-statuses.ts';
 import type { StatusParts } from '../src/planning/policy-status.ts';
 import { IDS, type World } from './inventory-world.ts';
 import { carryOut, NODES, POLICIES, steps } from './reporting-world.ts';
+
+/** What the outline says of the nodes of sources, from the whole status. */
+function sourcesAtOf({ sources }: PolicyStatus): Map<string, SourcesAt> {
+  const here = sources.flatMap(({ devices, state }) => devices.map(({ node }) => ({ node, state })));
+  const byNode = Map.groupBy(here, ({ node }) => node);
+  return new Map(
+    [...byNode].map(([node, all]) => {
+      const capturing = all.filter(({ state }) => state === 'capturing').length;
+      return [node, { sources: all.length, capturing }];
+    }),
+  );
+}
 
 test('after any changes, the kept statuses are those that are made from nothing', () => {
   const told = new Map<string, number>();
@@ -30,6 +43,7 @@ test('after any changes, the kept statuses are those that are made from nothing'
           assert.deepEqual(kept.all(), fresh.all());
           for (const stored of world.policies.values()) {
             assert.deepEqual(kept.one(stored), fresh.one(stored));
+            assert.deepEqual(kept.outline(stored).sourcesAt, sourcesAtOf(fresh.one(stored)));
           }
           for (const { code } of fresh.all().flatMap(({ reasons }) => reasons)) {
             told.set(code, (told.get(code) ?? 0) + 1);

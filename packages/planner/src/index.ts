@@ -49,7 +49,7 @@ export { involvedNodes } from './reasons.ts';
 export { type Chance, MAX_SESSIONS_PER_NODE, SECRET_LIFE_MS, type Sessions } from './sessions.ts';
 export { sourceRates } from './source-rates.ts';
 export { type Staged, stage } from './staging.ts';
-export { outlineFrom, type PolicyOutline, statusFrom } from './status.ts';
+export { outlineFrom, type PolicyOutline, type SourcesAt, statusFrom } from './status.ts';
 export { Computation, TrackedReads, TrackedTable, Tracker } from './tracked.ts';
 export { TrackedCluster } from './tracked-cluster.ts';
 export { normalise, type ValidationContext, type ValidationResult, validate } from './validate.ts';

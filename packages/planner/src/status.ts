@@ -44,6 +44,13 @@ import {
 export interface PolicyOutline extends Omit<PolicyStatus, 'sources'> {
   /** Nodes where its sources and its destination have devices, sorted. */
   places: readonly string[];
+  /** By node: how many devices its sources have there, and of how many the source is captured. */
+  sourcesAt: ReadonlyMap<string, SourcesAt>;
+}
+
+export interface SourcesAt {
+  sources: number;
+  capturing: number;
 }
 
 /**
@@ -53,7 +60,7 @@ export interface PolicyOutline extends Omit<PolicyStatus, 'sources'> {
 export function statusFrom(policy: Policy, plan: PolicyPlan, observation: Observation): PolicyStatus {
   const counters = observation.counters.get(policy.uid);
   const sources = statesOf(policy, plan, observation);
-  const { places: _, ...outline } = outlineOf({ policy, plan, sources, counters }, observation);
+  const { places: _, sourcesAt: __, ...outline } = outlineOf({ policy, plan, sources, counters }, observation);
   const sums = sumBySource(counters);
   return {
     ...outline,
@@ -126,7 +133,19 @@ function outlineOf({ policy, plan, sources, counters }: Judged, observation: Obs
     countersAt: oldest(policy.uid, nodes, counters, observation),
     stale: [...nodes].some((node) => !observation.nodes.get(node)?.connected),
     places,
+    sourcesAt: sourcesAtOf(sources, observation),
   };
+}
+
+function sourcesAtOf(sources: readonly JudgedSource[], { cluster }: Observation): Map<string, SourcesAt> {
+  const all = new Map<string, SourcesAt>();
+  for (const { interface: id, state } of sources) {
+    for (const { node } of cluster.interfaces.get(id)?.devices ?? NONE) {
+      const { sources: count, capturing } = all.get(node) ?? { sources: 0, capturing: 0 };
+      all.set(node, { sources: count + 1, capturing: capturing + (state === 'capturing' ? 1 : 0) });
+    }
+  }
+  return all;
 }
 
 function isDestinationAbsent({ reasons }: PolicyPlan): boolean {

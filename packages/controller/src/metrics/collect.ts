@@ -123,7 +123,7 @@ function collectProcess({ loopDelay }: Services, add: Add): void {
   }
 }
 
-function collectPolicy(status: Omit<PolicyOutline, 'places'>, add: Add): void {
+function collectPolicy(status: Omit<PolicyOutline, 'places' | 'sourcesAt'>, add: Add): void {
   const policy = status.name;
   for (const state of PolicyState.options) {
     add('policyState', state === status.state ? 1 : 0, { policy, state });

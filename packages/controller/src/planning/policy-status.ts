@@ -74,7 +74,8 @@ export function outlineOf(policy: Policy, plan: PolicyPlan, observation: Observa
   if (isInForce(policy)) {
     return outlineFrom(policy, plan, observation);
   }
-  return { ...hidden(outlineFrom({ ...policy, enabled: false }, plan, observation), policy), places: [] };
+  const outline = hidden(outlineFrom({ ...policy, enabled: false }, plan, observation), policy);
+  return { ...outline, places: [], sourcesAt: new Map() };
 }
 
 function hidden<S extends Pick<PolicyStatus, 'state' | 'destination'>>(status: S, { approval }: Policy): S {

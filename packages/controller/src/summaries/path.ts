@@ -1,6 +1,6 @@
 /** The way of the copies of one policy, and its sources. */
-import type { PolicyPath, PolicySource, PolicyStatus } from '@mirrorplane/contract';
-import { sourceRates } from '@mirrorplane/planner';
+import type { PolicyPath, PolicySource } from '@mirrorplane/contract';
+import { type PolicyOutline, sourceRates } from '@mirrorplane/planner';
 import type { History } from '../history/history.ts';
 import { hopRates, rateOf } from '../history/rates.ts';
 import type { KeptStatuses } from '../planning/kept-statuses.ts';
@@ -24,22 +24,23 @@ export class PolicyPaths {
   /** The nodes of a policy, the hops between them, and its destination. */
   of(name: string): PolicyPath | undefined {
     const policy = this.#parts.view.get('policies', name);
-    return policy && pathOf(this.#parts, this.#status(policy), policy.value);
+    if (policy === undefined) {
+      return undefined;
+    }
+    lookAt(this.#parts, policy.value);
+    return pathOf(this.#parts, this.#parts.statuses.outline(policy), policy.value);
   }
 
   /** The sources of a policy in its order, with what nodes report of each. */
   sources(policy: Stored<PolicyRecord>): PolicySource[] {
-    const rates = sourceRates(policy.value.uid, this.#parts.statuses.observation());
-    return sourcesOf(this.#status(policy), rates, declaredEnds(policy.value, this.#parts.view));
-  }
-
-  #status(policy: Stored<PolicyRecord>): PolicyStatus {
+    const { view, statuses } = this.#parts;
     lookAt(this.#parts, policy.value);
-    return this.#parts.statuses.one(policy);
+    const rates = sourceRates(policy.value.uid, statuses.observation());
+    return sourcesOf(statuses.one(policy), rates, declaredEnds(policy.value, view));
   }
 }
 
-function pathOf(parts: Parts, status: PolicyStatus, policy: PolicyRecord): PolicyPath {
+function pathOf(parts: Parts, status: PolicyOutline, policy: PolicyRecord): PolicyPath {
   const track = parts.history.policy(status.uid);
   const { interface: id, devices } = status.destination;
   const device = devices.at(-1);
@@ -56,18 +57,16 @@ function pathOf(parts: Parts, status: PolicyStatus, policy: PolicyRecord): Polic
   };
 }
 
-function nodesOf({ sources, destination }: PolicyStatus, { view, live }: StatusParts): PolicyPath['nodes'] {
+function nodesOf({ sourcesAt, destination }: PolicyOutline, { view, live }: StatusParts): PolicyPath['nodes'] {
   const ends = new Set(destination.devices.map(({ node }) => node));
-  const here = sources.flatMap(({ devices, state }) => devices.map(({ node }) => ({ node, state })));
-  const byNode = Map.groupBy(here, ({ node }) => node);
-  const names = [...new Set([...byNode.keys(), ...ends])].sort();
+  const names = [...new Set([...sourcesAt.keys(), ...ends])].sort();
   return names.map((name) => {
-    const there = byNode.get(name) ?? [];
+    const { sources, capturing } = sourcesAt.get(name) ?? { sources: 0, capturing: 0 };
     return {
       name,
       state: stateOfNode(live.get(name), view.get('programs', name)?.value.revision),
-      sourceCount: there.length,
-      capturingCount: there.filter(({ state }) => state === 'capturing').length,
+      sourceCount: sources,
+      capturingCount: capturing,
       isEnd: ends.has(name),
     };
   });
