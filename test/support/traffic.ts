@@ -18,12 +18,19 @@ export interface PingOptions {
   interval?: number;
   /** Hex digits that the payload repeats, at most 32. Default counting bytes. */
   pattern?: string;
+  /** The CPU that sends, and in a lab also takes what it sends to the other guest. Default any. */
+  cpu?: number;
 }
 
-function pingArgv(address: string, count: number, { size = 56, interval = 0.005, pattern }: PingOptions): string[] {
+function pingArgv(
+  address: string,
+  count: number,
+  { size = 56, interval = 0.005, pattern, cpu }: PingOptions,
+): string[] {
+  const pinned = cpu === undefined ? [] : ['taskset', '-c', String(cpu)];
   const more = pattern === undefined ? [] : ['-p', pattern];
   const options = ['-i', String(interval), '-s', String(size), '-W', '2', ...more];
-  return ['ping', '-q', '-n', '-c', String(count), ...options, address];
+  return [...pinned, 'ping', '-q', '-n', '-c', String(count), ...options, address];
 }
 
 /**

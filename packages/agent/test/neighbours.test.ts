@@ -1,7 +1,6 @@
 /** Next hops towards other nodes, with a real kernel. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -55,9 +54,7 @@ test('the underlay is the first global address of the mirror device', options, a
   const { here, probe } = cabled(t);
   const { see } = bound(probe());
   const found = await see('the underlay', 'underlay', ({ underlay }) => underlay !== undefined);
-  const { lanes, ...underlay } = found.underlay!;
-  assert.deepEqual(underlay, { device: 'u0', address: '10.98.0.1', mtu: 1600, proves: true });
-  assert.equal(lanes, cpus().length < 8 ? undefined : true, 'a few CPUs share one number');
+  assert.deepEqual(found.underlay, { device: 'u0', address: '10.98.0.1', mtu: 1600, proves: true, lanes: true });
   here.ip('link', 'set', 'u0', 'mtu', '1550');
   await see('its new MTU', 'underlay', ({ underlay }) => underlay?.mtu === 1550);
   here.ip('addr', 'add', '10.98.0.3/24', 'dev', 'u0');

@@ -300,7 +300,7 @@ struct {
     __type(value, struct termination_counters);
 } termination_counters SEC(".maps");
 
-/* Key: termination slot. Value: sequence numbers, one for all CPUs. Memory: 384 bytes a slot, 3 MiB. */
+/* Key: termination slot. Value: sequence numbers, one for all CPUs. Memory: 512 bytes a slot, 4 MiB. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 8192);

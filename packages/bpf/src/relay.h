@@ -12,8 +12,12 @@
 #include "packet.h"
 #include "sequence.h"
 
-/* Rewrites the packet for `delivery`. Returns a termination_drop, or -1 after success. */
-static __always_inline int readdress(struct __sk_buff *skb, struct erspan_headers *headers, struct delivery *delivery) {
+/*
+ * Rewrites the packet for `delivery`. `packets`: its segments. Returns a termination_drop, or -1
+ * after success.
+ */
+static __always_inline int readdress(struct __sk_buff *skb, struct erspan_headers *headers, struct delivery *delivery,
+                                     __u32 packets) {
     __u32 sequence;
 
     if (!delivery->ifindex)
@@ -25,7 +29,7 @@ static __always_inline int readdress(struct __sk_buff *skb, struct erspan_header
     headers->ip.ttl = COPY_TTL;
     headers->ip.check = 0;
     headers->ip.check = ip_checksum(&headers->ip);
-    if (!next_number(delivery, 1, &sequence))
+    if (!next_number(delivery, packets, &sequence))
         return TERMINATION_DESTINATION_DOWN;
     headers->sequence = bpf_htonl(sequence);
     headers->word = (headers->word & bpf_htonl(~0x03ffU)) | bpf_htonl(delivery->session & 0x03ff);

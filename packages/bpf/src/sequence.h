@@ -2,9 +2,11 @@
 /*
  * sequence: numbers of copies, so that a receiver can tell which are missing. CPUs number their
  * copies in lanes of their own, so that they do not share a counter. The upper 4 of the 32 bits say
- * the lane, and the others the number in it. More than 16 CPUs share the lanes. To a receiver that
- * does not know lanes, all copies are numbered in lane 0: it sees a sender that starts again after
- * 2^28 copies. See docs/adr/0087-each-cpu-numbers-its-copies.md.
+ * the lane, and the others the number in it. More than 16 CPUs share the lanes. A super-packet takes
+ * as many numbers as it has segments, and all of them carry the first. To a receiver that does not
+ * know lanes, all copies are numbered in lane 0, and a super-packet takes one number: it sees a
+ * sender that starts again after 2^28 copies. See docs/adr/0087-each-cpu-numbers-its-copies.md and
+ * docs/adr/0092-a-loss-that-was-seen-stays.md.
  */
 #ifndef MIRRORPLANE_SEQUENCE_H
 #define MIRRORPLANE_SEQUENCE_H
@@ -19,13 +21,14 @@
 _Static_assert(LANES == 1 << LANE_BITS, "a lane has LANE_BITS bits");
 
 /*
- * The number of the next copy of a delivery. `step`: 1, or 0 for a probe, which takes no number.
- * False: there is no such delivery slot.
+ * The number of the next copy of a delivery. `packets`: its segments; 0 for a probe, which takes no
+ * number. False: there is no such delivery slot.
  */
-static __always_inline bool next_number(struct delivery *delivery, __u32 step, __u32 *sequence) {
+static __always_inline bool next_number(struct delivery *delivery, __u32 packets, __u32 *sequence) {
     __u32 lane = delivery->lanes ? bpf_get_smp_processor_id() & (LANES - 1) : 0;
     __u32 key = lane * DELIVERY_SLOTS + delivery->slot;
     __u64 *numbered = bpf_map_lookup_elem(&delivery_sequences, &key);
+    __u32 step = delivery->lanes ? packets : packets != 0;
 
     if (!numbered)
         return false;
@@ -63,11 +66,11 @@ static __always_inline bool has_started_again(__u32 sequence, __s32 ahead, __u32
 }
 
 /*
- * Follows the sequence numbers of a sender. The segments of one super-packet have the same number.
- * It is not atomic: GRE has no ports, so a sender's packets arrive on one queue and CPU. If they do
- * not, `missing` is an estimate.
+ * Follows the sequence numbers of a sender. `packets`: those that came in this one. Segments carry
+ * the first number of their super-packet. It is not atomic: GRE has no ports, so a sender's packets
+ * arrive on one queue and CPU. If they do not, `missing` is an estimate.
  */
-static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
+static __always_inline void follow_sequence(__u32 slot, __u32 sequence, __u32 packets) {
     struct sequence_state *state = bpf_map_lookup_elem(&termination_sequences, &slot);
     __u32 now = (__u32)bpf_jiffies64() | 1; /* not 0 */
     __u32 number = sequence >> NUMBER_BITS;
@@ -79,13 +82,18 @@ static __always_inline void follow_sequence(__u32 slot, __u32 sequence) {
     forget(number);
     lane = &state->lanes[number & (LANES - 1)];
     ahead = ahead_of(sequence, lane->next);
-    if (!lane->seen || has_started_again(sequence, ahead, now - lane->seen)) {
-        lane->next = sequence + 1;
-    } else if (ahead >= 0) { /* skipped numbers were lost on the way */
-        lane->missing += ahead;
-        lane->next = sequence + 1;
-    } else if (ahead < -1 && lane->late < lane->missing) { /* else it is a duplicate, and no number is outstanding */
-        lane->late++;
+    if (lane->seen && sequence == lane->first) { /* one more segment */
+        lane->next += packets;
+    } else if (!lane->seen || has_started_again(sequence, ahead, now - lane->seen)) {
+        lane->first = sequence;
+        lane->next = sequence + packets;
+    } else if (ahead_of(sequence, lane->first) > 0) {
+        if (ahead > 0) /* skipped numbers were lost on the way */
+            lane->missing += ahead;
+        lane->first = sequence;
+        lane->next = sequence + packets;
+    } else if (lane->late + packets <= lane->missing) { /* else it is a duplicate, and no number is outstanding */
+        lane->late += packets;
     }
     lane->seen = now;
 }

@@ -178,7 +178,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct termination *te
 static __always_inline int relay(struct __sk_buff *skb, struct termination *termination, struct erspan_headers *headers,
                                  struct termination_counters *counters, struct wire_size *size) {
     struct delivery *delivery = bpf_map_lookup_elem(&deliveries, &termination->delivery);
-    int reason = delivery ? readdress(skb, headers, delivery) : TERMINATION_DESTINATION_DOWN;
+    int reason = delivery ? readdress(skb, headers, delivery, size->packets) : TERMINATION_DESTINATION_DOWN;
     struct way way;
 
     if (reason >= 0)
@@ -288,7 +288,10 @@ static __always_inline int receive(struct __sk_buff *skb) {
     struct erspan_headers headers;
     struct copy_context *copy;
     struct wire_size size;
+    __u32 sequence;
+    int verdict;
     bool whole;
+    bool probe;
 
     if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
         return TCX_NEXT;
@@ -312,23 +315,27 @@ static __always_inline int receive(struct __sk_buff *skb) {
     copy = this_copy();
     if (!counters || !copy)
         return TC_ACT_SHOT;
-    if (is_probe(&headers)) {
+    probe = is_probe(&headers);
+    sequence = bpf_ntohl(headers.sequence);
+    if (probe) {
         counters = probe_end(skb);
         if (!counters)
             return TC_ACT_SHOT;
-    } else {
-        follow_sequence(termination->slot, bpf_ntohl(headers.sequence));
     }
     whole = is_whole(skb, &headers);
     measure_inner(skb, &size);
     add(&counters->received, size.packets, size.bytes);
     if (!whole)
-        return refuse(counters, &size, TERMINATION_MALFORMED);
-    if (termination->kind == DELIVERY_ERSPAN && is_probe(&headers))
-        return refuse(counters, &size, TERMINATION_DESTINATION_DOWN);
-    if (termination->kind == DELIVERY_ERSPAN)
-        return relay(skb, termination, &headers, counters, &size);
-    return deliver(skb, termination, &headers, counters, copy, &size);
+        verdict = refuse(counters, &size, TERMINATION_MALFORMED);
+    else if (termination->kind == DELIVERY_ERSPAN && probe)
+        verdict = refuse(counters, &size, TERMINATION_DESTINATION_DOWN);
+    else if (termination->kind == DELIVERY_ERSPAN)
+        verdict = relay(skb, termination, &headers, counters, &size);
+    else
+        verdict = deliver(skb, termination, &headers, counters, copy, &size);
+    if (!probe) /* after the counters: a number that has come is a copy that is counted */
+        follow_sequence(termination->slot, sequence, size.packets);
+    return verdict;
 }
 
 /* Nothing but copies comes out of a tunnel: all else is dropped. */

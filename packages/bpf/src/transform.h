@@ -213,7 +213,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct copy_context *c
     if (!super)
         outer.bytes = skb->len;
 
-    if (!next_number(delivery, !copy->probe, &sequence))
+    if (!next_number(delivery, copy->probe ? 0 : outer.packets, &sequence))
         return drop(copy, DROP_NO_DELIVERY);
     tci = tags ? bpf_ntohs(l2.tags[0].tci) : 0;
     fill_headers(&headers.erspan, delivery, sequence, skb->len - ETH_HEADER_LEN,

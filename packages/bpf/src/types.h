@@ -253,6 +253,8 @@ struct lane_state {
     __u32 seen;    /* jiffies of the last packet; 0: none has been seen */
     __u64 missing; /* numbers that were skipped */
     __u64 late;    /* skipped numbers that came later */
+    __u32 first;   /* the number of the newest packet */
+    __u32 padding;
 };
 
 /* State of the sequence numbers of one sender and session. */

@@ -203,7 +203,10 @@ const LAST_IN_LANE = 2 ** 28 - 1;
 
 const RUNS: [what: string, sequences: number[], missing: number, late: number][] = [
   ['numbers that follow each other', [10, 11, 12], 0, 0],
-  ['the segments of one super-packet, which share a number', [10, 11, 11, 11, 12], 0, 0],
+  ['three segments of a super-packet, which carry the first of its numbers', [10, 11, 11, 11, 14], 0, 0],
+  ['a super-packet of which a segment is lost', [10, 11, 11, 14], 1, 0],
+  ['a segment that comes late', [10, 11, 11, 14, 14, 11], 1, 1],
+  ['super-packets of an earlier sender, which take one number', [10, 11, 11, 11, 12, 13, 13], 0, 0],
   ['a gap', [10, 14], 3, 0],
   ['an outage of 210,817 packets', [10, 210_828], 210_817, 0],
   ['an outage of 16,777,216 packets in no time', [10, 11 + 2 ** 24], 2 ** 24, 0],

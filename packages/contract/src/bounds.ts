@@ -46,6 +46,8 @@ export const MAX_WORD = 128;
  * Gbit/s.
  */
 export const MAX_COUNT = 2 ** 63;
+/** Lanes in which a node numbers its copies. */
+export const MAX_LANES = 16;
 
 /** Items of any list. */
 const MAX_ITEMS = 16_384;

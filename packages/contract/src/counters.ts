@@ -3,7 +3,7 @@
  * in the same order.
  */
 import * as z from 'zod';
-import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_PEERS, Word } from './bounds.ts';
+import { boundedList, Id, MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_LANES, MAX_PEERS, Word } from './bounds.ts';
 import { Name } from './names.ts';
 import { plainRows } from './plain-counters.ts';
 
@@ -163,6 +163,9 @@ export const DeliveryReport = z.object({
     description:
       'Frames that the guest of the destination sent with source addresses that it got in copies. Absent: none.',
   }),
+  numbered: z.array(amount).max(MAX_LANES).optional().meta({
+    description: 'How many numbers of each lane were given to copies. Absent: none, or by an earlier agent.',
+  }),
 });
 export type DeliveryReport = z.infer<typeof DeliveryReport>;
 
@@ -182,11 +185,14 @@ export const TerminationReport = z.object({
   }),
   dropped: z.partialRecord(z.enum(TERMINATION_DROP_REASONS), Count),
   missing: Count.optional().meta({
-    description:
-      'Sequence numbers that did not arrive. Segments of a super-packet share one number. bytes: not known, always 0.',
+    description: 'Sequence numbers that did not arrive, one for each packet. bytes: not known, always 0.',
   }),
   late: Count.optional().meta({
     description: 'Part of `missing`: numbers that arrived later. bytes: not known, always 0.',
+  }),
+  expected: z.array(amount).max(MAX_LANES).optional().meta({
+    description:
+      'The number that comes next in each lane, 1 to 2^28, after which numbers begin again. 0: nothing has come in this lane. Absent: not told by an earlier agent.',
   }),
 });
 export type TerminationReport = z.infer<typeof TerminationReport>;

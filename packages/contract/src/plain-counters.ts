@@ -3,7 +3,7 @@
  * thousand each second. Such a row is taken as it is: a schema would take five times as long to
  * come to the same. Everything else is left to the schemas.
  */
-import { MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_ID } from './bounds.ts';
+import { MAX_CAPTURE_STATUSES, MAX_COUNT, MAX_ID, MAX_LANES } from './bounds.ts';
 import { NAME_PATTERN } from './names.ts';
 
 type Fields = Record<string, unknown>;
@@ -65,6 +65,7 @@ export function plainRows(reasons: {
     dropped: countsBy(reasons.drops),
     skipped: countsBy(reasons.skips),
   });
+  const isNumbers = optional((value) => Array.isArray(value) && value.length <= MAX_LANES && value.every(isAmount));
   return {
     isCapture: has({
       number: isNumber,
@@ -74,7 +75,14 @@ export function plainRows(reasons: {
       life: isLife,
       counts: isCounts,
     }),
-    isDelivery: has({ delivery: isId, policy: isId, life: isLife, sent: isCount, feedback: optional(isCount) }),
+    isDelivery: has({
+      delivery: isId,
+      policy: isId,
+      life: isLife,
+      sent: isCount,
+      feedback: optional(isCount),
+      numbered: isNumbers,
+    }),
     isTermination: has({
       termination: isId,
       policy: isId,
@@ -86,6 +94,7 @@ export function plainRows(reasons: {
       dropped: countsBy(reasons.terminationDrops),
       missing: optional(isCount),
       late: optional(isCount),
+      expected: isNumbers,
     }),
   };
 }

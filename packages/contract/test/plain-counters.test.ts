@@ -20,10 +20,10 @@ const rows = {
     ...{ policy: 'p', source: 'web-1/0', direction: 'inbound', life: 3 },
     counts: { ...counts, dropped: { noDelivery: count }, skipped: { isCopy: count } },
   },
-  delivery: { delivery: 'p/local', policy: 'p', sent: count, feedback: count },
+  delivery: { delivery: 'p/local', policy: 'p', sent: count, feedback: count, numbered: [3, 0, 2 ** 40] },
   termination: {
     ...{ termination: 'p/from/node-1', policy: 'p', node: 'node-1', received: count, delivered: count },
-    ...{ relayed: count, dropped: { malformed: count }, missing: count, late: count },
+    ...{ relayed: count, dropped: { malformed: count }, missing: count, late: count, expected: [0, 2 ** 28] },
   },
 };
 const kinds = {

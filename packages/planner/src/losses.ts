@@ -4,6 +4,7 @@
  * copies may be in flight between the nodes.
  */
 import { erspanDeliveryId, type PathStatus, type TerminationReport, terminationId } from '@mirrorplane/contract';
+import { passed, waitedFor } from './lanes.ts';
 import {
   type ArrivalReading,
   type Observation,
@@ -11,6 +12,7 @@ import {
   type PathCounters,
   type PolicyCounters,
   pathKey,
+  type SentReading,
 } from './observation.ts';
 import type { PolicyPlan } from './planned.ts';
 
@@ -56,7 +58,8 @@ function isHeard({ connected, sent }: ObservedNode): boolean {
 /**
  * A lower bound of the packets that were sent but neither delivered nor relayed. It compares the
  * newest counters of the receiver with those that the sender had shortly before. On a path without
- * losses the result is always 0. A loss that sequence numbers prove counts at once.
+ * losses the result is always 0. A loss that sequence numbers prove counts at once. A loss that was
+ * seen goes down only by copies that come late, or twice.
  *
  * @returns null where the number is unknown
  */
@@ -67,21 +70,45 @@ export function lostOn(
   { nodes }: Pick<Observation, 'nodes'>,
 ): number | null {
   const report = countersOf({ from, to }, counters)?.termination?.report;
-  return lostBetween(nodes.get(from), nodes.get(to), erspanDeliveryId(uid, to), report);
+  return lostBetween(nodes.get(from), nodes.get(to), { from, to, uid }, report);
 }
 
 /** @param report of the receiver on the path */
 function lostBetween(
-  sender: Pick<ObservedNode, 'sent'> | undefined,
+  sender: Pick<ObservedNode, 'sent' | 'arrivedBefore'> | undefined,
   receiver: Pick<ObservedNode, 'countersAt' | 'hasCounted'> | undefined,
-  delivery: string,
+  path: Ends & { uid: string },
   report: TerminationReport | undefined,
 ): number | null {
-  const sent = sentBefore(sender, receiver?.countersAt, delivery);
+  const sent = readingBefore(sender?.sent, receiver?.countersAt);
   if (sent === undefined || !receiver?.hasCounted) {
     return null;
   }
-  return Math.max(0, sent - arrived(report), missed(report));
+  const delivery = erspanDeliveryId(path.uid, path.to);
+  const bySum = (sent.packets.get(delivery) ?? 0) - arrived(report);
+  const byNumber = missed(report) + waitedFor(sent.numbered?.get(delivery), report?.expected);
+  return Math.max(0, bySum, byNumber, lostBefore(sender!, delivery, path));
+}
+
+/**
+ * What had been lost when the receiver was read before the sender: what the sender had sent
+ * shortly before that, and the numbers that have passed since, without what had arrived. Other than
+ * `missed`, it has what was lost before the first copy of a lane arrived.
+ */
+function lostBefore(
+  { sent: readings, arrivedBefore }: Pick<ObservedNode, 'sent' | 'arrivedBefore'>,
+  delivery: string,
+  { from, to, uid }: Ends & { uid: string },
+): number {
+  const reading = arrivedBefore?.get(to);
+  const report = reading && reportOf(reading, uid, from);
+  const sent = readingBefore(readings, reading?.at);
+  const last = readings?.at(-1)?.numbered?.get(delivery);
+  if (!report?.expected || !sent || !last) {
+    return 0;
+  }
+  const numbers = passed(sent.numbered?.get(delivery) ?? [], report.expected, last);
+  return (sent.packets.get(delivery) ?? 0) + numbers - arrived(report);
 }
 
 /**
@@ -125,7 +152,7 @@ function mostLostBefore(
 }
 
 /** What losses of paths follow from, of one node. */
-export interface PathEnd extends Pick<ObservedNode, 'sent' | 'countersAt' | 'hasCounted'> {
+export interface PathEnd extends Pick<ObservedNode, 'sent' | 'arrivedBefore' | 'countersAt' | 'hasCounted'> {
   /** What has arrived, by termination id. */
   terminations: ReadonlyMap<string, TerminationReport>;
 }
@@ -138,7 +165,7 @@ export function pathLosses(
   return paths.flatMap(({ from, to }) => {
     const receiver = endOf(to);
     const report = receiver?.terminations.get(terminationId(uid, from));
-    const lost = lostBetween(endOf(from), receiver, erspanDeliveryId(uid, to), report);
+    const lost = lostBetween(endOf(from), receiver, { from, to, uid }, report);
     return lost === null ? [] : [{ from, to, lost }];
   });
 }
@@ -151,17 +178,13 @@ function reportOf({ terminations }: ArrivalReading, uid: string, from: string): 
   return terminations.get(terminationId(uid, from));
 }
 
-function sentBefore(
-  sender: Pick<ObservedNode, 'sent'> | undefined,
-  readAt: string | undefined,
-  delivery: string,
-): number | undefined {
-  if (readAt === undefined) {
+/** The last reading of a sender whose copies have arrived, or are lost, at a time. */
+function readingBefore(readings: readonly SentReading[] | undefined, at: string | undefined): SentReading | undefined {
+  if (at === undefined) {
     return undefined;
   }
-  const latest = Date.parse(readAt) - FLIGHT_MS;
-  const reading = sender?.sent?.findLast((one) => timeOf(one) <= latest);
-  return reading && (reading.packets.get(delivery) ?? 0);
+  const latest = Date.parse(at) - FLIGHT_MS;
+  return readings?.findLast((one) => timeOf(one) <= latest);
 }
 
 /** A reading is not changed, and its time is asked for by each path. */

@@ -21,6 +21,8 @@ export interface SentReading {
   at: string;
   /** Packets by delivery id. Absent: 0. */
   packets: ReadonlyMap<string, number>;
+  /** By delivery id: how many numbers of each lane were given. Absent: not told. */
+  numbered?: ReadonlyMap<string, readonly number[]>;
 }
 
 /** What had arrived at a node at some moment. */

@@ -1,16 +1,8 @@
 /** Where this node sends and receives ERSPAN: the device, its address and its MTU. */
-import { cpus } from 'node:os';
 import type { Underlay } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';
 import { AF_INET, attributes, getU32, ipv4Text, RTM, type RtClient, u32 } from '../netlink/rtnetlink.ts';
 import { named } from './declared.ts';
-
-/**
- * CPUs from which on a node numbers and counts copies by lanes (docs/adr/0087). With fewer, they share
- * one number at little cost, and the next copy of any CPU tells the receiver what was lost before it.
- */
-const LANES_FROM_CPUS = 8;
-const USES_LANES = cpus().length >= LANES_FROM_CPUS;
 
 /** The operator's settings for the underlay. */
 export interface UnderlayOptions {
@@ -126,7 +118,7 @@ export async function findUnderlay(
       address,
       mtu: link.mtu,
       proves: true,
-      ...(USES_LANES && { lanes: true }),
+      lanes: true,
     },
     ifindex: link.ifindex,
     mac: link.mac,

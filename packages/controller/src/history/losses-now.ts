@@ -43,6 +43,7 @@ export function* lossesNow(
 function endOfNode({ readings, ends, countersAt }: LiveNode): PathEnd {
   return {
     sent: readings.sent,
+    arrivedBefore: readings.arrivedBefore,
     hasCounted: ends !== undefined,
     ...(ends && countersAt !== undefined && { countersAt }),
     terminations: ends ? terminationsOf(ends) : NONE,

@@ -71,7 +71,8 @@ export class Readings {
     // A node has a delivery for each policy of its pool, and nearly all of them send nothing.
     const sending = totals.deliveries.filter(({ sent }) => sent.packets > 0);
     const packets = new Map(sending.map(({ delivery, sent }) => [delivery, sent.packets]));
-    this.sent = [...this.sent, { at: new Date(now).toISOString(), packets }].slice(-KEPT);
+    const numbered = new Map(sending.flatMap((row) => (row.numbered ? [[row.delivery, row.numbered]] : [])));
+    this.sent = [...this.sent, { at: new Date(now).toISOString(), packets, numbered }].slice(-KEPT);
     const terminations = new Map(totals.terminations.map((report) => [report.termination, report]));
     const arrivals = { at: new Date(readAt).toISOString(), toldAt: now, terminations };
     this.#arrivals = [...this.#arrivals, arrivals].slice(-KEPT);

@@ -37,12 +37,15 @@ function flatten(value: object, prefix = '', into: Flat = {}): Flat {
   return into;
 }
 
-/** A copy of which no part is shared: equal parts of a report may be one object. */
+/**
+ * A copy of which no part is shared: equal parts of a report may be one object. Nothing is added to
+ * lists.
+ */
 function copyOf(value: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(value).map(([name, field]) => [
       name,
-      typeof field === 'object' && field !== null ? copyOf(field) : field,
+      typeof field === 'object' && field !== null && !Array.isArray(field) ? copyOf(field) : field,
     ]),
   );
 }
@@ -297,6 +300,8 @@ function clear(value: object): void {
   for (const [name, field] of Object.entries(value)) {
     if (isCount(field)) {
       Object.assign(value, { [name]: { packets: 0, bytes: 0 } });
+    } else if (Array.isArray(field)) {
+      Object.assign(value, { [name]: [] });
     } else if (typeof field === 'object' && field !== null) {
       clear(field);
     }

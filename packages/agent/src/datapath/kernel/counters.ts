@@ -22,6 +22,7 @@ import {
   sequenceKeys,
   sumPerCpu,
   u32Key,
+  untilLast,
 } from './layout.ts';
 import { type BpfMap, possibleCpus } from './libbpf.ts';
 import type { SlotKind, Slots } from './slots.ts';
@@ -140,18 +141,21 @@ export class CounterReader {
 
   /**
    * Reads from the end of a copy's path to its beginning, so that no more copies seem to leave than
-   * came in.
+   * came in. A sender gives a copy its number before it counts it, and a receiver counts it before
+   * its number. So here a copy that is counted as sent has its number, and a number that has come
+   * is a copy that is counted.
    */
   read(): CounterReport {
     const terminations: TerminationReport[] = [];
     for (const [id, name] of this.#names.termination.entries()) {
+      const numbers = this.#sequence(id);
       const sums = this.#sums('termination', id);
       if (sums) {
         terminations.push({
           ...name,
           ...this.#life('termination', id),
           ...decodeTerminationCounters(sums),
-          ...this.#sequence(id),
+          ...numbers,
         });
       }
     }
@@ -159,7 +163,15 @@ export class CounterReader {
     for (const [id, name] of this.#names.delivery.entries()) {
       const sums = this.#sums('delivery', id);
       if (sums) {
-        deliveries.push({ ...name, ...this.#life('delivery', id), ...decodeDeliveryCounters(sums) });
+        const counts = decodeDeliveryCounters(sums);
+        // A node has a delivery for each policy of its pool, and nearly all of them send nothing.
+        const numbered = counts.sent.packets > 0 ? this.#numbered(id) : [];
+        deliveries.push({
+          ...name,
+          ...this.#life('delivery', id),
+          ...counts,
+          ...(numbered.length > 0 && { numbered }),
+        });
       }
     }
     const captures: CaptureReport[] = [];
@@ -198,10 +210,20 @@ export class CounterReader {
     return life === undefined ? {} : { life };
   }
 
-  #sequence(id: string): { missing: Count; late: Count } {
+  #sequence(id: string): { missing: Count; late: Count; expected: number[] } {
     const state = Buffer.alloc(LAYOUT.sequence_state.size);
     this.#maps.termination_sequences.lookup(u32Key(this.#slots.find('termination', id)!), state);
     return decodeSequences(state);
+  }
+
+  /** How many numbers of each lane a delivery has given, up to the last lane that was used. */
+  #numbered(id: string): number[] {
+    const given = Buffer.alloc(8);
+    return untilLast(
+      sequenceKeys(this.#slots.find('delivery', id)!, this.#cpus).map((key) =>
+        this.#maps.delivery_sequences.lookup(key, given) ? Number(given.readBigUInt64LE()) : 0,
+      ),
+    );
   }
 
   #sums(kind: CountedKind, id: string): number[] | undefined {

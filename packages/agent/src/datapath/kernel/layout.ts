@@ -116,8 +116,8 @@ export const LAYOUT = {
       end: (4 + DROP_REASONS.length) * COUNT_SIZE,
     },
   },
-  lane_state: { size: 24, fields: { next: 0, seen: 4, missing: 8, late: 16 } },
-  sequence_state: { size: 24 * LANES, fields: { lanes: 0 } },
+  lane_state: { size: 32, fields: { next: 0, seen: 4, missing: 8, late: 16, first: 24 } },
+  sequence_state: { size: 32 * LANES, fields: { lanes: 0 } },
   budget: { size: 16, fields: { rate: 0, burst: 8 } },
   copy_mac: { size: 8, fields: { mac: 0, vlan_id: 6 } },
   bucket: { size: 24, fields: { tokens: 0, filled: 8, refused: 16 } },
@@ -294,14 +294,28 @@ export function encodeDelivery(delivery: DeliveryEntry, slot: number, forward = 
   return value;
 }
 
-/** Keys of a delivery slot in the map `delivery_sequences`, one for each lane. */
-export function sequenceKeys(slot: number): Buffer[] {
-  return Array.from({ length: LANES }, (_, lane) => u32Key(lane * DELIVERY_SLOTS + slot));
+/**
+ * Keys of a delivery slot in the map `delivery_sequences`, one for each lane.
+ * @param cpus left out lanes that no CPU of so many uses; default: all lanes
+ */
+export function sequenceKeys(slot: number, cpus = LANES): Buffer[] {
+  return Array.from({ length: Math.min(LANES, cpus) }, (_, lane) => u32Key(lane * DELIVERY_SLOTS + slot));
 }
 
-/** Sums over the lanes of a value of the map `termination_sequences`. */
-export function decodeSequences(value: Buffer): { missing: Count; late: Count } {
+/** Bits of a number in its lane. */
+const NUMBER_BITS = 28;
+
+/**
+ * A value of the map `termination_sequences`: sums over the lanes, and the expected number of each
+ * lane up to the last that was used, 1 to 2^28; 0: nothing has come in it.
+ */
+export function decodeSequences(value: Buffer): { missing: Count; late: Count; expected: number[] } {
   const { size, fields } = LAYOUT.lane_state;
+  const lanes = Array.from({ length: LANES }, (_, lane) => lane * size);
+  const expected = lanes.map((at) => {
+    const next = value.readUInt32LE(at + fields.next) % 2 ** NUMBER_BITS;
+    return value.readUInt32LE(at + fields.seen) === 0 ? 0 : next || 2 ** NUMBER_BITS;
+  });
   const sum = (offset: number) => {
     let packets = 0;
     for (let lane = 0; lane < LANES; lane++) {
@@ -309,7 +323,12 @@ export function decodeSequences(value: Buffer): { missing: Count; late: Count } 
     }
     return { packets, bytes: 0 };
   };
-  return { missing: sum(fields.missing), late: sum(fields.late) };
+  return { missing: sum(fields.missing), late: sum(fields.late), expected: untilLast(expected) };
+}
+
+/** Without the zeros at the end. */
+export function untilLast(numbers: readonly number[]): number[] {
+  return numbers.slice(0, numbers.findLastIndex((number) => number !== 0) + 1);
 }
 
 const SESSION_BITS = 10;
