@@ -18,7 +18,7 @@ import type { HookChoice } from './datapath/kernel/hook-kind.ts';
 import { announce } from './discovery/announce.ts';
 import { named } from './discovery/declared.ts';
 import { ForwardingTables } from './discovery/forwarding.ts';
-import { hostAddresses } from './discovery/host-addresses.ts';
+import { KnownHostAddresses } from './discovery/host-addresses.ts';
 import { Identities } from './discovery/identities.ts';
 import { IdentityRecord } from './discovery/identity-record.ts';
 import { NetlinkLinkSource } from './discovery/links.ts';
@@ -31,7 +31,7 @@ import { holdLock, holdPins } from './host/lock.ts';
 import { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
 import { LookFollower } from './looks/look-follower.ts';
-import { RtClient } from './netlink/rtnetlink.ts';
+import { RtClient } from './netlink/rt-client.ts';
 import { allStatistics, deviceStatistics } from './netlink/statistics.ts';
 import { readLost } from './throttle/backlog-drops.ts';
 import { speedOf } from './throttle/carrier-readings.ts';
@@ -185,6 +185,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const throttle = options.protect === false ? undefined : createThrottle(options, datapath, links, closers);
     const addresses = new KnownAddresses(client);
     links.on('addresses', () => addresses.forget());
+    const own = new KnownHostAddresses();
+    links.on('network', () => own.forget());
     const addressesOf = (ifindex: number) => addresses.of(ifindex);
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const tunnels = options.mirrorDevice === undefined ? undefined : await createTunnels(options, client, closers);
@@ -198,7 +200,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       nextHops,
       identities,
       ...(forwarding && { forwarding }),
-      hostAddresses,
+      hostAddresses: () => own.of(links.links()),
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       ...(options.maxHops !== undefined && { maxHops: options.maxHops }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),

@@ -35,8 +35,15 @@ export class ToldRows<R extends object> {
    */
   tell(rows: readonly R[], asDifference: boolean): RowNews<R> {
     const before = this.#told;
-    const told = new Map(rows.map((row) => [this.#key(row), row]));
-    const changed = rows.filter((row) => !isSame(before?.get(this.#key(row)), row));
+    const told = new Map<string, R>();
+    const changed: R[] = [];
+    for (const row of rows) {
+      const key = this.#key(row);
+      told.set(key, row);
+      if (!isSame(before?.get(key), row)) {
+        changed.push(row);
+      }
+    }
     const gone = [...(before?.keys() ?? [])].filter((key) => !told.has(key));
     this.#told = told;
     const isNews = before === undefined || changed.length + gone.length > 0;
@@ -47,8 +54,11 @@ export class ToldRows<R extends object> {
 
 /** Whether two values have the same JSON, apart from the order of fields. */
 export function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) {
+    return true;
+  }
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
-    return a === b;
+    return false;
   }
   if (Array.isArray(a) !== Array.isArray(b)) {
     return false;

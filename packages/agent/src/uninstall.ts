@@ -8,7 +8,7 @@ import type { Datapath } from './datapath/datapath.ts';
 import { NeighbourRecord } from './discovery/neighbour-record.ts';
 import { releaseAll } from './discovery/neighbours.ts';
 import { holdLock, holdPins, LOCK_FILE } from './host/lock.ts';
-import { RtClient } from './netlink/rtnetlink.ts';
+import { RtClient } from './netlink/rt-client.ts';
 import { STATE_FILES } from './start.ts';
 import { removeTunnels } from './underlay/tunnel-device.ts';
 

@@ -15,7 +15,7 @@ import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops } from '../src/discovery/neighbours.ts';
 import { ProgramFile } from '../src/host/program-file.ts';
 import type { Link } from '../src/netlink/link.ts';
-import { RtClient } from '../src/netlink/rtnetlink.ts';
+import { RtClient } from '../src/netlink/rt-client.ts';
 import { link, temporaryFolder, testLog } from './support.ts';
 
 /** Devices that a test brings and takes. */

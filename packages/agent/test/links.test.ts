@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { dumpLinks, type Link, parseLink, parsePort } from '../src/netlink/link.ts';
-import { attribute, RTM, RtClient, u32 } from '../src/netlink/rtnetlink.ts';
+import { RtClient } from '../src/netlink/rt-client.ts';
+import { attribute, RTM, u32 } from '../src/netlink/rtnetlink.ts';
 import { Namespace, Probe } from './namespace.ts';
 import { isRoot } from './support.ts';
 

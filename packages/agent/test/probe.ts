@@ -15,7 +15,7 @@ import { NeighbourRecord } from '../src/discovery/neighbour-record.ts';
 import { NextHops, releaseAll } from '../src/discovery/neighbours.ts';
 import { createProviders } from '../src/discovery/providers.ts';
 import { findUnderlay, globalAddresses } from '../src/discovery/underlay.ts';
-import { RtClient } from '../src/netlink/rtnetlink.ts';
+import { RtClient } from '../src/netlink/rt-client.ts';
 
 const [mode, ...args] = process.argv.slice(2);
 const log = createLog('agent', process.env.V ? 'debug' : 'silent');

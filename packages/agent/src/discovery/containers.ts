@@ -5,7 +5,7 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
-import { RtClient } from '../netlink/rtnetlink.ts';
+import { RtClient } from '../netlink/rt-client.ts';
 import { errno } from './bounded-file.ts';
 import { claimOf, unreadableProblems } from './claim.ts';
 import type { Container } from './container-lists.ts';

@@ -2,7 +2,7 @@
 import { type Device, type EdgeBinding, type NodeProblem, whyNotMirrorable } from '@mirrorplane/contract';
 import { isHelper } from '../netlink/helper-pair.ts';
 import type { Link } from '../netlink/link.ts';
-import { parseAlias } from './alias.ts';
+import { type AliasResult, parseAlias } from './alias.ts';
 import { bindEdges } from './declared.ts';
 import { hardwareOf, indexLinks, isReversed, judge, kindOf, type LinkIndex, sharedWith } from './device-kinds.ts';
 import type { Claim } from './provider.ts';
@@ -158,10 +158,20 @@ export function ownership(devices: readonly Device[]): Map<string, number> {
   return new Map(devices.flatMap((device) => (device.identity ? [[device.identity.id, device.ifindex]] : [])));
 }
 
+/** Aliases that were read. A device that changes is another object, and all are asked for in each pass. */
+const aliases = new WeakMap<Link, AliasResult>();
+
+function aliasOf(link: Link): AliasResult {
+  if (!aliases.has(link)) {
+    aliases.set(link, parseAlias(link.alias));
+  }
+  return aliases.get(link);
+}
+
 function withIdentity(link: Link, edge: string | undefined, claims: readonly Claim[]): NodeDevice {
   const { name, ifindex, mac, mtu, up, linkType, ethernet } = link;
   const device: NodeDevice = { name, ifindex, mac, mtu, up, linkType, ethernet };
-  const alias = parseAlias(link.alias);
+  const alias = aliasOf(link);
   if (edge !== undefined) {
     device.identity = { kind: 'edge', id: edge, name: '', provider: 'declared' };
     if (alias !== undefined) {

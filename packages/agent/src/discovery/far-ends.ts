@@ -5,17 +5,8 @@
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import {
-  attribute,
-  attributes,
-  getU32,
-  macText,
-  NetlinkError,
-  RTM,
-  type RtClient,
-  text,
-  u32,
-} from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
+import { attribute, attributes, getU32, macText, NetlinkError, RTM, text, u32 } from '../netlink/rtnetlink.ts';
 import { errno } from './bounded-file.ts';
 
 /** A device of this network namespace with its other end in another one. */

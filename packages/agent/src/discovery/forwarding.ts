@@ -2,7 +2,8 @@
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
-import { attributes, getU16, getU32, macText, RTM, type RtClient, type RtMessage } from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
+import { attributes, getU16, getU32, macText, RTM, type RtMessage } from '../netlink/rtnetlink.ts';
 
 /** A MAC address behind a port of a bridge. */
 export interface ForwardingEntry {

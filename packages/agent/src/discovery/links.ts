@@ -4,17 +4,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
 import { dumpLinks, IFINFOMSG, type Link, parseLink, parsePort, readLink } from '../netlink/link.ts';
-import {
-  attributes,
-  GROUP,
-  getU16,
-  getU32,
-  ipv4Text,
-  RTM,
-  RtClient,
-  type RtMessage,
-  RtMonitor,
-} from '../netlink/rtnetlink.ts';
+import { RtClient } from '../netlink/rt-client.ts';
+import { attributes, GROUP, getU16, getU32, ipv4Text, RTM, type RtMessage, RtMonitor } from '../netlink/rtnetlink.ts';
 
 /** An event of the neighbour table, for one device and address. */
 export interface NeighbourEvent {

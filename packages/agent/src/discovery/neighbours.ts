@@ -6,6 +6,7 @@
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
 import {
   AF_INET,
   attribute,
@@ -19,7 +20,6 @@ import {
   NLM_F_CREATE,
   NLM_F_REPLACE,
   RTM,
-  type RtClient,
   u32,
 } from '../netlink/rtnetlink.ts';
 import type { NeighbourRecord, NeighbourRef } from './neighbour-record.ts';

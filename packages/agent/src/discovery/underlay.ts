@@ -1,7 +1,8 @@
 /** Where this node sends and receives ERSPAN: the device, its address and its MTU. */
 import type { Underlay } from '@mirrorplane/contract';
 import type { Link } from '../netlink/link.ts';
-import { AF_INET, attributes, getU32, ipv4Text, RTM, type RtClient, u32 } from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
+import { AF_INET, attributes, getU32, ipv4Text, RTM, u32 } from '../netlink/rtnetlink.ts';
 import { named } from './declared.ts';
 
 /** The operator's settings for the underlay. */

@@ -1,4 +1,5 @@
 /** Reads and changes the devices of a network namespace. */
+import type { RtClient } from './rt-client.ts';
 import {
   attribute,
   attributes,
@@ -9,7 +10,6 @@ import {
   NLM_F_CREATE,
   NLM_F_EXCL,
   RTM,
-  type RtClient,
   type RtMessage,
   repeated,
   text,

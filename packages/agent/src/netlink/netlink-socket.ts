@@ -6,10 +6,12 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import koffi from 'koffi';
-import netlink from 'netlink';
+// Not the whole package: most of it describes messages that the agent reads by itself, and would stay in memory.
+import { Protocol } from 'netlink/dist/constants.js';
+import { createNetlink } from 'netlink/dist/netlink.js';
 
 /** A socket of the package. */
-export type Socket = ReturnType<typeof netlink.createNetlink>;
+export type Socket = ReturnType<typeof createNetlink>;
 
 const SOL_SOCKET = 1;
 const SO_RCVBUFFORCE = 33;
@@ -24,9 +26,7 @@ let setsockopt: ReturnType<ReturnType<typeof koffi.load>['func']> | undefined;
  * @throws Error if the kernel refuses, or /proc is not mounted
  */
 export function openSocket(receiveBuffer: number): Socket {
-  const socket = netlink.createNetlink(netlink.Protocol.ROUTE, { ref: false } as Parameters<
-    typeof netlink.createNetlink
-  >[1]);
+  const socket = createNetlink(Protocol.ROUTE, { ref: false } as Parameters<typeof createNetlink>[1]);
   try {
     const descriptor = descriptorOf(rowOf(socket).inode);
     setOption(descriptor, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);

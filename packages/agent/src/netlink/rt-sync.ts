@@ -130,15 +130,32 @@ export class RtSync {
    * NetlinkError
    */
   dump(type: number, payload: Buffer): RtMessage[] {
+    const answer = this.tryDump(type, payload);
+    if (answer instanceof NetlinkError) {
+      throw answer;
+    }
+    return answer;
+  }
+
+  /** As `dump`. Returns the error of the kernel, so that it is not taken for one of the socket. */
+  tryDump(type: number, payload: Buffer): RtMessage[] | NetlinkError {
     for (let attempt = 1; ; attempt++) {
       const { answers, interrupted } = this.#exchange([{ type, payload, flags: NLM_F_DUMP }]);
       const [answer] = answers;
-      if (answer instanceof NetlinkError) {
-        throw answer;
-      }
-      if (!interrupted || attempt === ATTEMPTS) {
+      if (answer instanceof NetlinkError || !interrupted || attempt === ATTEMPTS) {
         return answer!;
       }
+    }
+  }
+
+  /** Opens the socket now, in the current network namespace of this thread. */
+  open(): void {
+    if (this.#fd !== -1) {
+      return;
+    }
+    this.#fd = openSocket(this.#protocol);
+    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
+      call.setsockopt(this.#fd, SOL_NETLINK, option, [1], 4);
     }
   }
 
@@ -151,7 +168,7 @@ export class RtSync {
 
   #exchange(requests: readonly RtRequest[]): { answers: (RtMessage[] | NetlinkError)[]; interrupted: boolean } {
     try {
-      this.#open();
+      this.open();
       const first = this.#sequence;
       this.#sequence += requests.length;
       const message = Buffer.concat(requests.map((request, i) => encode(request, first + i)));
@@ -181,16 +198,6 @@ export class RtSync {
       // A socket that failed midway may still contain answers.
       this.close();
       throw error;
-    }
-  }
-
-  #open(): void {
-    if (this.#fd !== -1) {
-      return;
-    }
-    this.#fd = openSocket(this.#protocol);
-    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
-      call.setsockopt(this.#fd, SOL_NETLINK, option, [1], 4);
     }
   }
 }

@@ -3,7 +3,6 @@
  * numbers and multipart answers. Attributes are parsed here. The package's own parser refuses a
  * whole message if a newer kernel sends an attribute of another size.
  */
-import { Serial } from '@mirrorplane/base';
 import { dropsOf, openSocket, type Socket } from './netlink-socket.ts';
 
 /** Message types, include/uapi/linux/rtnetlink.h. */
@@ -42,11 +41,7 @@ export const NLM_F_ECHO = 0x8;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
-const NLM_F_DUMP = 0x300;
-const NLM_F_DUMP_INTR = 0x10;
 export const AF_INET = 2;
-/** Milliseconds after which a request counts as lost. */
-const REQUEST_TIMEOUT_MS = 5000;
 /** Bytes that may wait in a socket: some thousand changes of devices at once. */
 const RECEIVE_BUFFER = 4 << 20;
 
@@ -141,75 +136,6 @@ export const macText = (data: Buffer | undefined): string =>
 /** A string attribute without its closing NUL. */
 export const text = (data: Buffer | undefined): string =>
   data === undefined ? '' : data.toString().replace(/\0.*$/s, '');
-
-/**
- * Sends requests to the kernel one after the other. After a failure, the next request opens a new
- * socket.
- */
-export class RtClient {
-  #socket: Socket | undefined;
-  readonly #queue = new Serial();
-
-  /** Sends one message and returns the answers. @throws NetlinkError if the kernel refuses */
-  request(type: number, payload: Buffer, flags = 0): Promise<RtMessage[]> {
-    // A netlink socket can run only one dump at a time.
-    return this.#queue.run(() => this.#request(type, payload, flags));
-  }
-
-  /** All objects of a kind. A dump is repeated after an interruption by a change. */
-  async dump(type: number, payload: Buffer): Promise<RtMessage[]> {
-    for (let attempt = 0; ; attempt++) {
-      const messages = (await this.request(type, payload, NLM_F_DUMP)) as (RtMessage & { flags?: number })[];
-      if (attempt === 4 || !messages.some((message) => (message.flags ?? 0) & NLM_F_DUMP_INTR)) {
-        return messages;
-      }
-    }
-  }
-
-  /**
-   * Opens the socket now, in the current network namespace of this thread. Otherwise the first
-   * request opens it.
-   */
-  open(): void {
-    this.#open();
-  }
-
-  close(): void {
-    this.#socket?.close();
-    this.#socket = undefined;
-  }
-
-  async #request(type: number, payload: Buffer, flags: number): Promise<RtMessage[]> {
-    const socket = this.#open();
-    try {
-      const [messages] = await socket.request(type, payload, { flags, timeout: REQUEST_TIMEOUT_MS });
-      return messages;
-    } catch (error) {
-      const refused = /^Request rejected: (\S+)/.exec(error instanceof Error ? error.message : '');
-      if (refused) {
-        throw new NetlinkError(refused[1]!, `rtnetlink request ${type} was refused`);
-      }
-      this.close();
-      throw error;
-    }
-  }
-
-  #open(): Socket {
-    if (this.#socket === undefined) {
-      const socket = openSocket(RECEIVE_BUFFER);
-      // Not closed within the callback, because native code still uses the socket.
-      socket.on('error', () => {
-        setImmediate(() => {
-          if (this.#socket === socket) {
-            this.close();
-          }
-        });
-      });
-      this.#socket = socket;
-    }
-    return this.#socket;
-  }
-}
 
 /** Listens to multicast groups. */
 export class RtMonitor {

@@ -1,5 +1,6 @@
 /** The rules by which the kernel chooses a table of routes (ip-rule). */
-import { AF_INET, attributes, RTM, type RtClient } from './rtnetlink.ts';
+import type { RtClient } from './rt-client.ts';
+import { AF_INET, attributes, RTM } from './rtnetlink.ts';
 
 /** struct fib_rule_hdr, include/uapi/linux/fib_rules.h. */
 const FIB_RULE_HDR = 12;

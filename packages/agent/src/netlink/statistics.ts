@@ -1,5 +1,6 @@
 /** Reads a device's own packet counts since its creation. */
-import { attributes, getU32, NetlinkError, RTM, type RtClient, u32 } from './rtnetlink.ts';
+import type { RtClient } from './rt-client.ts';
+import { attributes, getU32, NetlinkError, RTM, u32 } from './rtnetlink.ts';
 
 /**
  * Packet counts, where a super-packet counts as one: struct rtnl_link_stats64,

@@ -25,7 +25,7 @@ const TCA_BPF_FLAG_ACT_DIRECT = 1;
 /** Filters must not be offloaded to a NIC. */
 const TCA_CLS_FLAGS_SKIP_HW = 1;
 /** Parent of the qdiscs `ingress` and `clsact`. A device has at most one of them. */
-const TC_H_CLSACT = 0xfffffff1;
+export const TC_H_CLSACT = 0xfffffff1;
 const CLSACT_HANDLE = 0xffff0000;
 /** The two sides of clsact, and the only side of a qdisc `ingress`. */
 const PARENT = { ingress: 0xfffffff2, egress: 0xfffffff3, sole: CLSACT_HANDLE } as const;

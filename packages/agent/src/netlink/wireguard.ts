@@ -3,6 +3,7 @@
  * from this process to the kernel, and nowhere else.
  */
 
+import type { RtClient } from './rt-client.ts';
 import { RtSync } from './rt-sync.ts';
 import {
   attribute,
@@ -13,7 +14,6 @@ import {
   NLM_F_CREATE,
   NLM_F_EXCL,
   RTM,
-  type RtClient,
   repeated,
   u16,
   u32,

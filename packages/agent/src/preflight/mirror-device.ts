@@ -2,7 +2,7 @@
 import { named } from '../discovery/declared.ts';
 import { globalAddresses } from '../discovery/underlay.ts';
 import { dumpLinks, type Link } from '../netlink/link.ts';
-import { RtClient } from '../netlink/rtnetlink.ts';
+import { RtClient } from '../netlink/rt-client.ts';
 import { type Check, failed, ok, warning } from './check.ts';
 
 export interface MirrorDeviceFacts {

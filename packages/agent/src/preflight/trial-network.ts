@@ -6,7 +6,8 @@ import koffi from 'koffi';
 import { HoldQueue } from '../datapath/kernel/hold-queue.ts';
 import { reason } from '../log.ts';
 import { addVethPair, dumpLinks } from '../netlink/link.ts';
-import { attribute, NLM_F_CREATE, NLM_F_EXCL, RTM, RtClient, u32 } from '../netlink/rtnetlink.ts';
+import { RtClient } from '../netlink/rt-client.ts';
+import { attribute, NLM_F_CREATE, NLM_F_EXCL, RTM, u32 } from '../netlink/rtnetlink.ts';
 
 const CLONE_NEWNET = 0x40000000;
 const O_RDONLY = 0;

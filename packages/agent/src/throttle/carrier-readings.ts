@@ -5,7 +5,7 @@
 import { AROUND_FRAME } from '@mirrorplane/contract';
 import { type Carrier, carriersOf } from '../discovery/carriers.ts';
 import type { Link } from '../netlink/link.ts';
-import type { RtClient } from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
 import { linkSpeed, readSending, type Sending } from './uplink-load.ts';
 
 /** Queues with a configured rate. */

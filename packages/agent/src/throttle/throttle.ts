@@ -8,7 +8,7 @@ import type { DeviceBudget as Budget } from '@mirrorplane/contract';
 import type { Datapath, DeviceBudget } from '../datapath/datapath.ts';
 import type { Logger } from '../log.ts';
 import type { Link } from '../netlink/link.ts';
-import type { RtClient } from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
 import { type CarrierParts, readCarriers } from './carrier-readings.ts';
 import { COUNTING, CpuHeadroom } from './cpu-headroom.ts';
 import { FollowedDevice } from './followed-device.ts';

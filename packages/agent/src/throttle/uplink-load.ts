@@ -1,6 +1,7 @@
 /** Reads the kernel's counts of a device and its queue. */
 import { readFileSync } from 'node:fs';
-import { attributes, getU32, NetlinkError, NLM_F_ECHO, RTM, type RtClient, text, u32 } from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
+import { attributes, getU32, NetlinkError, NLM_F_ECHO, RTM, text, u32 } from '../netlink/rtnetlink.ts';
 import { deviceStatistics, getU64 } from '../netlink/statistics.ts';
 
 /** Counts since the device was made. */

@@ -1,7 +1,8 @@
 /** One WireGuard device of Mirrorplane, for one key of this node. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { changeLink, deleteLink, dumpLinks, type Link, readLink } from '../netlink/link.ts';
-import { NetlinkError, type RtClient } from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
+import { NetlinkError } from '../netlink/rtnetlink.ts';
 import { addWireguard, type Wireguard, type WireguardPeer } from '../netlink/wireguard.ts';
 import type { NodeKey } from './keys.ts';
 

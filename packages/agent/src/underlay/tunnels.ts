@@ -2,7 +2,8 @@
 import { type NodeProgram, type Underlay, WIREGUARD_OVERHEAD } from '@mirrorplane/contract';
 import { MAX_TUNNELS } from '../datapath/datapath.ts';
 import { type Logger, reason } from '../log.ts';
-import { NetlinkError, type RtClient } from '../netlink/rtnetlink.ts';
+import type { RtClient } from '../netlink/rt-client.ts';
+import { NetlinkError } from '../netlink/rtnetlink.ts';
 import { Wireguard } from '../netlink/wireguard.ts';
 import { type KeyFile, type NodeKey, renewKeys } from './keys.ts';
 import { ownKeys, peersOf } from './peers.ts';

@@ -12,7 +12,7 @@ import { DEVICE_KINDS } from '../../src/discovery/device-kinds.ts';
 import { identify, refusalOf } from '../../src/discovery/devices.ts';
 import { featureReader, HW_TC_OFFLOAD } from '../../src/discovery/offload.ts';
 import { dumpLinks } from '../../src/netlink/link.ts';
-import { RtClient } from '../../src/netlink/rtnetlink.ts';
+import { RtClient } from '../../src/netlink/rt-client.ts';
 import { captureStatuses } from '../../src/reconcile/problems.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
 import { addVeth, enterOwnNamespace, leftPins, link, newDatapath, run } from './support/namespace.ts';

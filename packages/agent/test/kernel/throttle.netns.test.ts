@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
-import { RtClient } from '../../src/netlink/rtnetlink.ts';
+import { RtClient } from '../../src/netlink/rt-client.ts';
 import { Throttle } from '../../src/throttle/throttle.ts';
 import { link as linkOf } from '../support.ts';
 import { run } from './support/namespace.ts';

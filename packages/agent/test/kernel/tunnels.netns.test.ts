@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { emptyProgram, type NodeProgram, tunnelAddress } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
-import { RtClient } from '../../src/netlink/rtnetlink.ts';
+import { RtClient } from '../../src/netlink/rt-client.ts';
 import { Wireguard } from '../../src/netlink/wireguard.ts';
 import { KEY_LIFE_MS, KEY_REST_MS, KeyFile, makeKey } from '../../src/underlay/keys.ts';
 import { removeTunnels } from '../../src/underlay/tunnel-device.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { tunnelAddress } from '@mirrorplane/contract';
-import { RtClient } from '../../src/netlink/rtnetlink.ts';
+import { RtClient } from '../../src/netlink/rt-client.ts';
 import { addWireguard, Wireguard } from '../../src/netlink/wireguard.ts';
 import { makeKey, type NodeKey } from '../../src/underlay/keys.ts';
 import { link, run, segmentInSoftware } from './support/namespace.ts';

@@ -39,6 +39,14 @@ interface NameOf {
 }
 type Names = { [Kind in CountedKind]: CountedNames<NameOf[Kind]> };
 
+/** A row of a report, and what it was made of. */
+interface Row<R> {
+  name: NameOf['capture'];
+  life: number | undefined;
+  sums: readonly number[];
+  row: R;
+}
+
 const MAP_OF = {
   capture: 'capture_counters',
   delivery: 'delivery_counters',
@@ -61,6 +69,9 @@ export class CounterReader {
     delivery: new CountedNames(),
     termination: new CountedNames(),
   };
+
+  /** Captures in the last report, by id: where nothing was counted since, the next one has the same objects. */
+  #captures = new Map<string, Row<CaptureReport>>();
 
   constructor(maps: Record<MapName, BpfMap>, slots: Slots, epoch: string) {
     this.#maps = maps;
@@ -174,17 +185,32 @@ export class CounterReader {
         });
       }
     }
-    const captures: CaptureReport[] = [];
-    for (const [id, name] of this.#names.capture.entries()) {
-      const sums = this.#sums('capture', id);
-      if (sums) {
-        captures.push({ ...name, ...this.#life('capture', id), counts: decodeCaptureCounters(sums) });
-      }
-    }
+    const captures = this.#readCaptures();
     const node = Buffer.alloc(LAYOUT.node_counters.size * this.#cpus);
     this.#maps.node_counters.lookup(u32Key(0), node);
     const unknownErspan = sumPerCpu(node, LAYOUT.node_counters.size)[0]!;
     return { epoch: this.#epoch, captures, deliveries, terminations, peers: this.#peers(), unknownErspan };
+  }
+
+  /** Most captures of a node at rest have counted nothing since the last report. */
+  #readCaptures(): CaptureReport[] {
+    const rows = new Map<string, Row<CaptureReport>>();
+    for (const [id, name] of this.#names.capture.entries()) {
+      const sums = this.#sums('capture', id);
+      if (sums === undefined) {
+        continue;
+      }
+      const life = this.#slots.life('capture', id);
+      const last = this.#captures.get(id);
+      if (last?.life === life && areNamed(last?.name, name) && areEqual(last!.sums, sums)) {
+        rows.set(id, last!);
+        continue;
+      }
+      const counts = decodeCaptureCounters(sums);
+      rows.set(id, { name, life, sums, row: { ...name, ...(life !== undefined && { life }), counts } });
+    }
+    this.#captures = rows;
+    return Array.from(rows.values(), ({ row }) => row);
   }
 
   /** Counts of a few captures, by id. */
@@ -235,6 +261,19 @@ export class CounterReader {
     const isThere = this.#maps[MAP_OF[kind]].lookup(u32Key(slot), values);
     return isThere ? sumPerCpu(values, LAYOUT[MAP_OF[kind]].size) : undefined;
   }
+}
+
+function areNamed(a: NameOf['capture'] | undefined, b: NameOf['capture']): boolean {
+  return a !== undefined && a.policy === b.policy && a.source === b.source && a.direction === b.direction;
+}
+
+function areEqual(a: readonly number[], b: readonly number[]): boolean {
+  for (let i = 0; i < b.length; i++) {
+    if (a[i] !== b[i]) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /**

@@ -11,7 +11,8 @@ import {
   type LinkChange,
   readLink,
 } from '../../netlink/link.ts';
-import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
+import { RtClient } from '../../netlink/rt-client.ts';
+import { NetlinkError } from '../../netlink/rtnetlink.ts';
 import type { Repair } from '../datapath.ts';
 import { answerRoutes } from './route-questions.ts';
 import { Segmenter } from './segmenter.ts';

@@ -2,6 +2,7 @@
  * The queue in which copies wait for a guest that is about to leave: TBF on the peer of the helper
  * device, with pfifo_head_drop inside, which keeps the newest. See packages/bpf/src/hold.h.
  */
+import { RtClient } from '../../netlink/rt-client.ts';
 import {
   attribute,
   attributes,
@@ -10,7 +11,6 @@ import {
   NLM_F_CREATE,
   NLM_F_EXCL,
   RTM,
-  RtClient,
   u32,
 } from '../../netlink/rtnetlink.ts';
 

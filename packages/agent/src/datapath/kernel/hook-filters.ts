@@ -5,8 +5,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { RtChanges } from '../../netlink/rt-sync.ts';
-import { GROUP, getU32, RTM } from '../../netlink/rtnetlink.ts';
-import type { Filter, Side, TcFilters } from '../../netlink/tc-filters.ts';
+import { GROUP, getU32, RTM, type RtMessage } from '../../netlink/rtnetlink.ts';
+import { type Filter, type Side, TC_H_CLSACT, type TcFilters } from '../../netlink/tc-filters.ts';
 import type { Hook } from '../datapath.ts';
 import { type Attachment, HOOKS } from './links.ts';
 
@@ -15,6 +15,8 @@ import { type Attachment, HOOKS } from './links.ts';
  * in each header.
  */
 const TELLING: readonly number[] = [RTM.NEWQDISC, RTM.DELQDISC, RTM.NEWTFILTER, RTM.DELTFILTER, RTM.DELLINK];
+/** Place of the parent in struct tcmsg. */
+const PARENT = 12;
 /** Milliseconds after which all hooks are read again, also without a report of the kernel. */
 const FULL_READ_INTERVAL_MS = 10_000;
 
@@ -51,9 +53,9 @@ export class HookFilters {
       this.#readAt = now;
       this.#known.clear();
     }
-    for (const { type, data } of changes ?? []) {
-      if (TELLING.includes(type) && data.length >= 8) {
-        this.forget(getU32(data, 4));
+    for (const message of changes ?? []) {
+      if (mayTell(message)) {
+        this.forget(getU32(message.data, 4));
       }
     }
   }
@@ -101,4 +103,16 @@ export class HookFilters {
     const none = carrier === undefined || (side === 'sole' && hook === 'egress');
     return { side, filters: none ? [] : this.#filters.list(ifindex, side).filter(({ chain }) => chain === 0) };
   }
+}
+
+/**
+ * Whether the filters of a device may have changed. A queue of packets to be sent has none at a hook,
+ * and the agent itself makes the kernel report such queues: that is how it reads their counts.
+ */
+function mayTell({ type, data }: RtMessage): boolean {
+  if (!TELLING.includes(type) || data.length < PARENT + 4) {
+    return false;
+  }
+  const isQueue = type === RTM.NEWQDISC || type === RTM.DELQDISC;
+  return !isQueue || getU32(data, PARENT) === TC_H_CLSACT;
 }

@@ -563,10 +563,11 @@ export function encodeVlanSet(ids: readonly number[]): Buffer {
 export function sumPerCpu(values: Buffer, size: number): number[] {
   const fields = size / 8;
   const sums = new Array<number>(fields).fill(0);
+  const halves = new DataView(values.buffer, values.byteOffset, values.length);
   for (let start = 0; start + size <= values.length; start += size) {
     for (let i = 0; i < fields; i++) {
       const at = start + i * 8;
-      sums[i]! += values.readUInt32LE(at) + values.readUInt32LE(at + 4) * 2 ** 32;
+      sums[i]! += halves.getUint32(at, true) + halves.getUint32(at + 4, true) * 2 ** 32;
     }
   }
   return sums;

@@ -1,6 +1,6 @@
 /** Whether the data plane may ask the kernel for routes of copies, see next-hop.h. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import type { RtClient } from '../../netlink/rtnetlink.ts';
+import type { RtClient } from '../../netlink/rt-client.ts';
 import { hasRulesOfDevices } from '../../netlink/rules.ts';
 
 /**

@@ -6,7 +6,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { HELPER_ALIAS, SEGMENTER } from '../../netlink/helper-pair.ts';
 import { addSegmentingMacvlan, changeLink, dumpLinks, type Link, readLink } from '../../netlink/link.ts';
-import { NetlinkError, RtClient } from '../../netlink/rtnetlink.ts';
+import { RtClient } from '../../netlink/rt-client.ts';
+import { NetlinkError } from '../../netlink/rtnetlink.ts';
 
 /** Keeps the segmenter over a helper device. It is removed together with the helper device. */
 export class Segmenter {

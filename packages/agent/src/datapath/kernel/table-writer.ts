@@ -87,6 +87,9 @@ export class TableWriter {
    * writes repair them.
    */
   reread(): number {
+    if (this.#isAsSeen(this.#content())) {
+      return 0;
+    }
     const rows = this.#read();
     const before = this.#rows;
     for (const [key, value] of rows) {
@@ -114,7 +117,7 @@ export class TableWriter {
     if (count !== this.#rows.size) {
       return true;
     }
-    if (this.#seen?.keys.equals(keys) && this.#seen.values.equals(values)) {
+    if (this.#isAsSeen(content)) {
       return false;
     }
     if (!sameRows(this.#rowsIn(content), this.#rows, this.#shared)) {
@@ -122,6 +125,15 @@ export class TableWriter {
     }
     this.#seen = { keys: Buffer.from(keys), values: Buffer.from(values) };
     return false;
+  }
+
+  /** Whether all bytes are those that were found to be right. */
+  #isAsSeen(content: MapContent | undefined): boolean {
+    const seen = this.#seen;
+    if (content === undefined || seen === undefined) {
+      return false;
+    }
+    return seen.keys.equals(content.keys) && seen.values.equals(content.values);
   }
 
   #content(): MapContent | undefined {
