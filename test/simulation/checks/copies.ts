@@ -63,8 +63,7 @@ function follow(host: Host, delivery: Delivery, copy: Copy, route: Route): void 
     arrive(
       host,
       { name: device.name, interface: 'interface' in device ? String(device.interface) : undefined },
-      // Of an apply that is half done, docs/simulation.md tells.
-      host.kernel.isBetween ? { ...copy, end: undefined } : copy,
+      copy,
       route.history,
     );
   }
@@ -103,8 +102,7 @@ function cross(
       (one.secret === undefined || one.secret === secret),
   );
   if (!other || !end) {
-    const isBetween = host.kernel.isBetween || other?.kernel.isBetween === true;
-    if (route.isComplete && !isBetween && !isRelay(host, id, copy)) {
+    if (route.isComplete && !isRelay(host, id, copy)) {
       throw new Violation(
         `copies of ${copy.from} are taken by nobody: ${host.name} sends to ${other?.name} as ${session}.${generation}`,
       );

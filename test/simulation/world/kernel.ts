@@ -140,27 +140,82 @@ export class Kernel extends FakeDatapath {
 }
 
 type Part = { id: string };
+type Termination = DatapathState['terminations'][number];
 type Between = (now: DatapathState, desired: DatapathState) => DatapathState;
 
+const idOf = ({ id }: Part) => id;
+/** Copies are looked up by this: a node may send with several numbers for a while. */
+const pathOf = ({ id, address, session }: Termination) => `${id} ${address} ${session}`;
+
 /** What is wanted, and what else is there. */
-function withMore<T extends Part>(now: readonly T[], wanted: readonly T[]): T[] {
-  const ids = new Set(wanted.map(({ id }) => id));
-  return [...now.filter(({ id }) => !ids.has(id)), ...wanted];
+function withMore<T extends Part>(now: readonly T[], wanted: readonly T[], keyOf: (part: T) => string = idOf): T[] {
+  const keys = new Set(wanted.map(keyOf));
+  return [...now.filter((part) => !keys.has(keyOf(part))), ...wanted];
 }
 
 /** What is there and wanted. */
-function withLess<T extends Part>(now: readonly T[], wanted: readonly T[]): T[] {
-  const ids = new Set(wanted.map(({ id }) => id));
-  return now.filter(({ id }) => ids.has(id));
+function withLess<T extends Part>(now: readonly T[], wanted: readonly T[], keyOf: (part: T) => string = idOf): T[] {
+  const keys = new Set(wanted.map(keyOf));
+  return now.filter((part) => keys.has(keyOf(part)));
 }
 
-/** Parts come from the end of the path to its beginning, and go in the opposite order. */
+/** Whether both take the copies of one number. */
+function isSameNumber(a: Termination, b: Termination): boolean {
+  const isSecret = a.secret === undefined || b.secret === undefined || a.secret === b.secret;
+  return a.address === b.address && a.session === b.session && a.generation === b.generation && isSecret;
+}
+
+/** Captures that get another delivery, which is there as it shall be. */
+function rewired(now: DatapathState, desired: DatapathState): DatapathState['captures'] {
+  const wanted = new Map(desired.captures.map((capture) => [capture.id, capture]));
+  const isThere = (id: string) => {
+    const [there, delivery] = [now, desired].map(({ deliveries }) => deliveries.find((one) => one.id === id));
+    return JSON.stringify(there) === JSON.stringify(delivery);
+  };
+  return now.captures.map((capture) => {
+    const next = wanted.get(capture.id);
+    return next && next.delivery !== capture.delivery && isThere(next.delivery) ? next : capture;
+  });
+}
+
+/**
+ * Deliveries change, but a termination has in its own row where copies come out on this host: so
+ * those that are there keep what they have. Relays are looked up.
+ */
+function withChangedDeliveries(now: DatapathState, desired: DatapathState): DatapathState {
+  const wanted = new Map(desired.deliveries.map((one) => [one.id, JSON.stringify(one)]));
+  const isChanged = (one: Part) => wanted.has(one.id) && wanted.get(one.id) !== JSON.stringify(one);
+  const ofRows = now.deliveries.filter((one) => one.kind !== 'erspan' && isChanged(one));
+  const ids = new Set(ofRows.map(idOf));
+  const nameOf = (id: string) => `${id} of a row`;
+  return {
+    ...now,
+    deliveries: [
+      ...withMore(now.deliveries, desired.deliveries),
+      ...ofRows.map((one) => ({ ...one, id: nameOf(one.id) })),
+    ],
+    terminations: now.terminations.map((end) =>
+      ids.has(end.delivery) ? { ...end, delivery: nameOf(end.delivery) } : end,
+    ),
+  };
+}
+
+/**
+ * Numbers that are over end first, and captures leave deliveries that change. Then parts come from the
+ * end of the path to its beginning, and go in the opposite order.
+ */
 const BETWEEN: readonly Between[] = [
-  (now, { deliveries }) => ({ ...now, deliveries: withMore(now.deliveries, deliveries) }),
-  (now, { terminations }) => ({ ...now, terminations: withMore(now.terminations, terminations) }),
+  (now, { terminations }) => {
+    const isWanted = (end: Termination) => terminations.some((one) => isSameNumber(one, end));
+    return { ...now, terminations: now.terminations.filter(isWanted) };
+  },
+  (now, { deliveries }) => ({ ...now, deliveries: withMore(deliveries, now.deliveries) }),
+  (now, desired) => ({ ...now, captures: rewired(now, desired) }),
+  withChangedDeliveries,
+  (now, { terminations }) => ({ ...now, terminations: withMore(now.terminations, terminations, pathOf) }),
   (now, { captures }) => ({ ...now, captures: withMore(now.captures, captures) }),
   (now, { captures }) => ({ ...now, captures: withLess(now.captures, captures) }),
-  (now, { terminations }) => ({ ...now, terminations: withLess(now.terminations, terminations) }),
+  (now, { terminations }) => ({ ...now, terminations: withLess(now.terminations, terminations, pathOf) }),
 ];
 
 function countsOf(packets: number): CaptureCounts {

@@ -412,9 +412,10 @@ export interface Datapath {
   /** How BPF programs are attached to devices. */
   hookKind(): HookKind;
   /**
-   * Makes the data plane equal to `desired`. Programs of others are not touched. Deliveries are
-   * written before the captures that use them, and removed after them. Applying the same state
-   * again writes nothing.
+   * Makes the data plane equal to `desired`. Programs of others are not touched. Terminations whose
+   * number `desired` does not have end first. Deliveries are written before the captures and
+   * terminations that use them, and removed after them. Applying the same state again writes
+   * nothing.
    */
   apply(desired: DatapathState, options?: ApplyOptions): Promise<ApplyResult>;
   /**

@@ -1,15 +1,18 @@
 /**
- * One apply. Parts are added from the end of the path to its beginning, so that no copy meets a
+ * One apply. Terminations whose number is over end first, so that no copy with it meets a delivery
+ * of now. Then parts are added from the end of the path to its beginning, so that no copy meets a
  * missing part. Removal has the opposite order.
  */
 import type { ApplyOptions, ApplyResult, DatapathState } from '../datapath.ts';
 import { AttachRun } from './attach-run.ts';
+import { endedNumbers } from './ended-numbers.ts';
 import type { Expedite } from './expedite.ts';
 import type { Attachment } from './links.ts';
 import { lookGaps } from './look-gaps.ts';
 import { type Opened, switchPrograms } from './opened.ts';
 import { openedRows } from './opened-rows.ts';
 import { disputedBridges, disputes, fullTables, obstacles } from './problems.ts';
+import { isDeliveryChanged, newDeliveries, rewiredCaptures } from './rewired.ts';
 import { arrivalRows, type DatapathRows } from './rows.ts';
 
 /**
@@ -190,6 +193,7 @@ export class ApplyRun {
   #install(rows: DatapathRows): void {
     const { tables } = this.#opened;
     const attaching = this.#attaching;
+    this.#result.written += tables.terminations.removeIf(endedNumbers(rows.terminations));
     // A removed arrival is captured at its device again, before the parts that arrivals need are
     // removed.
     this.#result.written += tables.arrivals.removeOthers(arrivalRows(this.#desired, this.#unwatched));
@@ -213,6 +217,9 @@ export class ApplyRun {
     // The node's budget is added here, because it may have been set since the rows were built.
     rows.budgets.set(...this.#opened.node.row());
     for (const name of WRITTEN) {
+      if (name === 'deliveries') {
+        this.#rewire(rows);
+      }
       this.#result.written += this.#opened.tables[name].write(rows[name]);
     }
     switchPrograms(this.#opened);
@@ -222,6 +229,15 @@ export class ApplyRun {
       if (!this.#attaching.attach(placed) && placed.bridge !== undefined) {
         this.#unwatched.add(placed.bridge);
       }
+    }
+  }
+
+  /** Captures leave deliveries that are about to change, as far as the ones that they get are there. */
+  #rewire(rows: DatapathRows): void {
+    const { tables } = this.#opened;
+    if (isDeliveryChanged(tables, rows)) {
+      this.#result.written += tables.deliveries.write(newDeliveries(tables, rows));
+      this.#result.written += tables.captures.write(rewiredCaptures(tables, rows));
     }
   }
 

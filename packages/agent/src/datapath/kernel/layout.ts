@@ -332,6 +332,8 @@ export function untilLast(numbers: readonly number[]): number[] {
 }
 
 const SESSION_BITS = 10;
+/** The session in `session_at_device` of a key of terminations. */
+export const SESSION_MASK = (1 << SESSION_BITS) - 1;
 
 /** @param device ifindex of the device that copies come from */
 export function encodeTerminationKey(senderAddress: string, session: number, device: number): Buffer {

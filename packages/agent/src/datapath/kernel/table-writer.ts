@@ -210,9 +210,14 @@ export class TableWriter {
 
   /** Removes all other rows. Returns their number. */
   removeOthers(rows: Rows): number {
+    return this.removeIf((key) => !rows.has(key));
+  }
+
+  /** Removes some rows. Returns their number. */
+  removeIf(isOver: (key: string, row: Buffer) => boolean): number {
     let removed = 0;
-    for (const key of [...this.#rows.keys()]) {
-      if (rows.has(key)) {
+    for (const [key, row] of [...this.#rows]) {
+      if (!isOver(key, row)) {
         continue;
       }
       this.#map.remove(Buffer.from(key, 'hex'));
