@@ -12,7 +12,7 @@ help:
 	@echo "make faults      clients work while etcd, controller, network and disk fail; what they saw is judged (SEED=, MINUTES=, KIND=etcd|several|file, ONLY=)"
 	@echo "make chaos       random changes and faults under traffic; 'make chaos SEED=7 MINUTES=10' (ROUNDS=, ONLY=)"
 	@echo "make simulate    the cluster in one process by virtual time, thousands of schedules (SEED=, RUNS=, SECONDS=)"
-	@echo "make simulate-mutations plants faults, and sees that the simulation finds each (ONLY=, SEED=)"
+	@echo "make simulate-mutations plants faults, and sees that the simulation finds each (ONLY=, SEED=, RUNS=)"
 	@echo "make failover    three controllers over etcd, and the leader is killed again and again (KILLS=50)"
 	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
 	@echo "make check       format, lint, types, the API document, and the structure of the tree"

@@ -2,9 +2,9 @@
  * Runs schedules in this process, which has loaded the hooks. It writes one JSON line for each that
  * failed, and one at the end.
  */
+import { hasSeveral } from './core/several.ts';
 import { install } from './edges/globals.ts';
 import { runSchedule } from './schedule.ts';
-import { hasSeveral } from './world/world.ts';
 
 /** What a worker does. */
 export interface WorkerOrder {

@@ -20,12 +20,23 @@ export class Disk {
   slowness = 3;
   /** It says that it has synced what it has not. */
   lies = false;
-  /** It takes no more. */
-  isFull = false;
+  /** It took no more at some time. */
+  wasFull = false;
+  #isFull = false;
 
   constructor(random: Random, scheduler: Scheduler) {
     this.#random = random;
     this.#scheduler = scheduler;
+  }
+
+  /** It takes no more. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  set isFull(isFull: boolean) {
+    this.#isFull = isFull;
+    this.wasFull ||= isFull;
   }
 
   /** Waits for the turn of a step. */
@@ -41,7 +52,7 @@ export class Disk {
 
   /** @throws Error ENOSPC, after a part is written */
   write(file: File, content: string): void {
-    if (this.isFull) {
+    if (this.#isFull) {
       file.content = content.slice(0, content.length >> 1);
       throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
     }

@@ -3,6 +3,7 @@ import type { Controller, ControllerOptions, StoreEvent } from '@mirrorplane/con
 import { Process } from '../core/process.ts';
 import { Random } from '../core/random.ts';
 import { Scheduler } from '../core/scheduler.ts';
+import { hasSeveral } from '../core/several.ts';
 import type { Simulation } from '../core/simulation.ts';
 import { Trace } from '../core/trace.ts';
 import { runAgent } from './agent-process.ts';
@@ -20,19 +21,12 @@ import type { VirtualSocket } from './socket.ts';
 
 /** Where the controller runs, if there is one alone. */
 export const CONTROLLER = 'controller';
-/** Share of the schedules that have several controllers. */
-const SEVERAL = 0.25;
 /** Share of the schedules in which the disk of a node lies about what it has synced. */
 const LYING = 0.1;
 /** Milliseconds after which a process that has given up is started again. */
 const RESTART_MS = 1000;
 /** Milliseconds since 1970 at the start of a schedule. */
 const BEGIN = Date.UTC(2030, 0);
-
-/** Whether the schedule of a seed has several controllers. */
-export function hasSeveral(seed: number): boolean {
-  return new Random(seed, 5).chance(SEVERAL);
-}
 
 export interface WorldOptions {
   seed: number;
@@ -173,14 +167,14 @@ export class World implements Simulation {
     const { scheduler, random, data } = this;
     const store = remoteStore({ data, process: host.last!, scheduler, random, delay: this.#storeDelay });
     host.store = store;
-    this.#takesConnections(host, await runController({ store, log: this.#log(host.name) }));
+    this.#takesConnections(host, await runController({ store, log: this.#log(host) }));
   }
 
   async #startClustered(host: ControllerHost): Promise<void> {
     this.note(host.name, 'starts');
     const process = host.last!;
     const failed = (error: Error) => this.#gaveUp(host, process, error);
-    host.clustered = await this.clusters!.start(host.name, { log: this.#log(host.name), failed });
+    host.clustered = await this.clusters!.start(host.name, { log: this.#log(host), failed });
   }
 
   /** A process has said that it cannot go on: it ends, and is started again. */
@@ -259,7 +253,7 @@ export class World implements Simulation {
 
   #lead(options: ControllerOptions): Promise<Controller> {
     const host = this.controllers.find(({ last }) => last === this.scheduler.current)!;
-    return lead(options, this.#log(host.name), (running) => this.#takesConnections(host, running));
+    return lead(options, this.#log(host), (running) => this.#takesConnections(host, running));
   }
 
   /** Terms at an agent never go down, and no leader is obeyed after a later one. */
@@ -296,7 +290,7 @@ export class World implements Simulation {
     host.mayBeBack = host.wasFull || host.disk.lies;
     this.scheduler.after(0, process, () => {
       this.note(host.name, 'its agent starts');
-      runAgent(host, this.#log(host.name)).then((devicesChanged) => {
+      runAgent(host, this.#log(host)).then((devicesChanged) => {
         this.#told.set(host, () => this.scheduler.after(0, process, devicesChanged));
         devicesChanged();
       }, this.#failed);
@@ -362,14 +356,11 @@ export class World implements Simulation {
     }
   }
 
-  #log(who: string) {
+  #log({ name, disk }: { name: string; disk: Disk }) {
     const { scheduler, trace } = this;
-    return simulatedLog(who, {
-      ...{
-        scheduler,
-        trace,
-        isExpected: (line) => isOfDisk(line) || (this.clusters !== undefined && isOfNoLeader(line)),
-      },
+    return simulatedLog(name, {
+      ...{ scheduler, trace },
+      isExpected: (line) => isOfDisk(line, disk) || (this.clusters !== undefined && isOfNoLeader(line)),
       failed: (text) => this.#fail(text),
     });
   }
@@ -386,7 +377,9 @@ function isOfNoLeader({ message, error }: { message: string; error: Error | unde
   return isOfStore(error) || message.includes('a controller was refused that does not');
 }
 
-/** What is said of a full disk, and of a file that was lost although it was synced. */
-function isOfDisk({ error }: { message: string; error: Error | undefined }): boolean {
-  return /ENOSPC|is not a program of this version|^SyntaxError: .*JSON/.test(String(error));
+/** What is said of a disk that was full, and of a file of a disk that lies: it was synced, and is lost or torn. */
+function isOfDisk({ error }: { error: Error | undefined }, disk: Disk): boolean {
+  const text = String(error);
+  const isTorn = /is not a program of this version|^SyntaxError: .*JSON/.test(text);
+  return (disk.wasFull && text.includes('ENOSPC')) || (disk.lies && isTorn);
 }
