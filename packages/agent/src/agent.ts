@@ -131,6 +131,7 @@ export class Agent {
   /** Stops following changes. The data plane continues. */
   async close(): Promise<void> {
     clearInterval(this.#counters);
+    this.#program.close();
     this.#guests.close();
     await this.looks.close();
     await this.probes.close();
@@ -273,7 +274,7 @@ export class Agent {
     links: readonly Link[],
     look: boolean,
   ): Promise<void> {
-    const problems = [...this.#found.problems, ...reconciled.problems];
+    const problems = [...this.#found.problems, ...reconciled.problems, ...this.#program.problems()];
     try {
       const counted = this.#handovers.before(reconciled.placed, reconciled.state.captures);
       const result = await this.#parts.datapath.apply(reconciled.state, { look });

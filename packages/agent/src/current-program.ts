@@ -2,6 +2,7 @@
 import { atMost } from '@mirrorplane/base';
 import {
   emptyProgram,
+  type NodeProblem,
   type NodeProgram,
   numbered,
   ownOf,
@@ -13,12 +14,14 @@ import {
 } from '@mirrorplane/contract';
 import { withDifference } from '@mirrorplane/contract/program-difference';
 import type { ProgramFile } from './host/program-file.ts';
-import type { Logger } from './log.ts';
+import { type Logger, reason } from './log.ts';
 
 /**
  * The longest time that saving a program delays it, milliseconds. Then it is carried out unsaved.
  */
 const SAVE_LIMIT_MS = 1000;
+/** Milliseconds until a program that could not be stored is stored again. */
+const SAVE_AGAIN_MS = 10_000;
 
 interface CurrentProgramParts {
   node: string;
@@ -26,7 +29,7 @@ interface CurrentProgramParts {
   /** Gives equal parts as one object. Left out: each program has its own. */
   sharePart?: (part: PolicyPart) => PolicyPart;
   log: Logger;
-  /** Called when another program is in force. */
+  /** Called when another program is in force, and when `problems` has changed. */
   changed: () => void;
 }
 
@@ -36,6 +39,9 @@ export class CurrentProgram {
   /** The newest program of the controller. It becomes `#inForce` when it is saved. */
   #newest: NodeProgram | undefined;
   #taking: Promise<void> = Promise.resolve();
+  /** Why the newest program is not on the disk. Undefined: it is, or it is not known yet. */
+  #unsaved: string | undefined;
+  #again: NodeJS.Timeout | undefined;
 
   constructor(parts: CurrentProgramParts) {
     this.#parts = parts;
@@ -49,6 +55,11 @@ export class CurrentProgram {
   /** The newest program, also before it is in force. Undefined: there is none. */
   get newest(): NodeProgram | undefined {
     return this.#newest ?? this.#inForce;
+  }
+
+  /** That the newest program could not be stored. It is in force all the same. */
+  problems(): NodeProblem[] {
+    return this.#unsaved === undefined ? [] : [{ code: 'PROGRAM_UNSAVED', message: this.#unsaved }];
   }
 
   /**
@@ -73,22 +84,18 @@ export class CurrentProgram {
    * reported.
    */
   take(whole: NodeProgram): void {
-    const { programs, log, changed } = this.#parts;
     if (!this.#isOurs(whole)) {
       return;
     }
     const program = this.#shared(whole);
     this.#newest = program;
-    const saved = programs.save(program).catch((error: unknown) => {
-      log.error({ err: error }, 'the program could not be stored');
-    });
     // A full or blocked disk must not stop mirroring.
-    this.#taking = atMost(saved, SAVE_LIMIT_MS).then(() => {
+    this.#taking = this.#save(program).then(() => {
       if (this.#newest !== program) {
         return;
       }
       this.#inForce = program;
-      changed();
+      this.#parts.changed();
     });
   }
 
@@ -122,6 +129,67 @@ export class CurrentProgram {
   /** Resolves when the newest program is in force. */
   async settled(): Promise<void> {
     await this.#taking;
+  }
+
+  /** Ends all tries to store a program once more. */
+  close(): void {
+    clearTimeout(this.#again);
+  }
+
+  /** Resolves when a program is on the disk, or cannot be stored, or after `SAVE_LIMIT_MS`. */
+  async #save(program: NodeProgram): Promise<void> {
+    const { programs, log } = this.#parts;
+    const { revision } = program;
+    this.#later(() => {
+      log.warn({ revision }, 'the disk does not take the program');
+      this.#noteUnsaved(program, `the disk has not taken it for ${SAVE_AGAIN_MS / 1000} s`);
+    });
+    const failed = (error: unknown) => {
+      if (this.#newest !== program) {
+        return; // What becomes of the newer one counts.
+      }
+      const why = reason(error);
+      if (why !== this.#unsaved) {
+        log.error({ err: error, revision }, 'the program could not be stored');
+      }
+      this.#noteUnsaved(program, why);
+      this.#later(() => void this.#save(program));
+    };
+    await atMost(
+      programs.save(program).then(() => this.#noteSaved(program), failed),
+      SAVE_LIMIT_MS,
+    );
+  }
+
+  #later(run: () => void): void {
+    clearTimeout(this.#again);
+    this.#again = setTimeout(run, SAVE_AGAIN_MS).unref();
+  }
+
+  #noteSaved(program: NodeProgram): void {
+    if (this.#newest !== program) {
+      return;
+    }
+    clearTimeout(this.#again);
+    if (this.#unsaved !== undefined) {
+      this.#parts.log.info({ revision: program.revision }, 'the program is stored again');
+      this.#unsaved = undefined;
+      this.#tellProblems(program);
+    }
+  }
+
+  #noteUnsaved(program: NodeProgram, why: string): void {
+    if (this.#unsaved !== why) {
+      this.#unsaved = why;
+      this.#tellProblems(program);
+    }
+  }
+
+  /** A program that is not in force yet tells them with it. */
+  #tellProblems(program: NodeProgram): void {
+    if (this.#inForce === program) {
+      this.#parts.changed();
+    }
   }
 
   #shared(program: NodeProgram): NodeProgram {

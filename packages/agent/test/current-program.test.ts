@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { emptyProgram, type NodeProgram } from '@mirrorplane/contract';
 import pino from 'pino';
 import { CurrentProgram } from '../src/current-program.ts';
@@ -66,4 +67,74 @@ test('a node that is dismissed gets an empty program, once', async (t) => {
   // A plan may have its number 5 already, with other contents.
   assert.deepEqual(changes, [4, 0]);
   assert.deepEqual(current.inForce, emptyProgram('node-1', 0));
+});
+
+test('a program that cannot be stored comes into force, and its problem ends when it is stored', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  let isFull = true;
+  const stored: number[] = [];
+  let changes = 0;
+  const current = new CurrentProgram({
+    node: 'node-1',
+    programs: {
+      load: async () => undefined,
+      save: async ({ revision }) => {
+        if (isFull) {
+          throw full;
+        }
+        stored.push(revision);
+      },
+    },
+    log: pino({ level: 'silent' }),
+    changed: () => changes++,
+  });
+  current.take(copying(1));
+  await current.settled();
+  assert.deepEqual(current.inForce, copying(1));
+  assert.deepEqual(current.problems(), [{ code: 'PROGRAM_UNSAVED', message: full.message }]);
+  assert.equal(changes, 1, 'one pass reports both');
+  t.mock.timers.tick(10_000);
+  await turn();
+  assert.deepEqual([changes, stored], [1, []], 'nothing is new');
+  isFull = false;
+  t.mock.timers.tick(10_000);
+  await turn();
+  assert.deepEqual([current.problems(), changes, stored], [[], 2, [1]]);
+  t.mock.timers.tick(60_000);
+  await turn();
+  assert.deepEqual(stored, [1], 'it is stored once');
+  current.close();
+});
+
+test('a disk that takes nothing is a problem after ten seconds, and no longer when it takes the program', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const waiting: (() => void)[] = [];
+  const current = new CurrentProgram({
+    node: 'node-1',
+    programs: { load: async () => undefined, save: () => new Promise((resolve) => waiting.push(resolve)) },
+    log: pino({ level: 'silent' }),
+    changed: () => {},
+  });
+  current.take(copying(1));
+  t.mock.timers.tick(1000);
+  await current.settled();
+  assert.deepEqual([current.inForce, current.problems()], [copying(1), []]);
+  t.mock.timers.tick(9000);
+  const message = 'the disk has not taken it for 10 s';
+  assert.deepEqual(current.problems(), [{ code: 'PROGRAM_UNSAVED', message }]);
+  waiting[0]!();
+  await turn();
+  assert.deepEqual([current.problems(), waiting.length], [[], 1]);
+  current.close();
+});
+
+test('of two programs that cannot be stored, both are said not to be', async (t) => {
+  const { file } = start(t);
+  const programs = new ProgramFile(join(file, 'no-folder', 'program.json'));
+  const saved = await Promise.allSettled([1, 2].map((revision) => programs.save(copying(revision))));
+  assert.deepEqual(
+    saved.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  );
 });

@@ -100,6 +100,8 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
     'The counters decrease, grow too fast, or count something that the node does not have. The totals are not changed.',
   MESSAGES_REFUSED:
     'The connection ends with each such message. After some of them, the agent may connect again only after a pause of a minute at most, in which its node copies by its last program.',
+  PROGRAM_UNSAVED:
+    'The node copies by its newest program all the same. An agent that is started again before it is stored begins with an older one, until it is connected.',
   NODE_REVOKED:
     'An operator has cut the node off. Its interfaces count as absent, and no node takes copies of it or sends copies to it.',
   NODE_PENDING: 'The kernel of the node runs an older program, so the newest change is not in force there yet.',

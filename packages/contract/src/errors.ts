@@ -248,6 +248,11 @@ export const CATALOGUE = {
     'The agent of a node sends messages that cannot be read',
     'upgrade the agent or the controller, the older of the two; if both are of one release, report it with the message',
   ),
+  PROGRAM_UNSAVED: entry(
+    200,
+    'A node could not store its newest program',
+    'make room in the data directory of the agent (/var/lib/mirrorplane), or mend its disk; the agent tries again every ten seconds',
+  ),
   NODE_REVOKED: entry(
     200,
     'A node is revoked',
@@ -454,6 +459,7 @@ export const ReasonCode = z
 export const NODE_ONLY_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'NODE_SECOND_AGENT',
   'MESSAGES_REFUSED',
+  'PROGRAM_UNSAVED',
   'IDENTITY_UNREADABLE',
   'CERTIFICATE_ENDING',
   'CERTIFICATE_ENDED',

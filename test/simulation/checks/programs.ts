@@ -13,8 +13,14 @@ const DIFFERENCE = '{"type":"programDifference",';
 const EMPTY = `"revision":${UNPLANNED_REVISION},`;
 const LEADER = '{"type":"leader"';
 const STATUS = '{"type":"status"';
+/** The problem of a node whose disk does not have its program. */
+const UNSAVED = 'PROGRAM_UNSAVED';
 /** Milliseconds after a pause of a process for which its saves may be late. */
 const STALLED_MS = 2000;
+
+interface Problem {
+  code: string;
+}
 
 /** What a host has been told. */
 interface Told {
@@ -70,9 +76,11 @@ export class ProgramWatch implements Wiretap {
       });
     }
     if (text.startsWith(STATUS)) {
-      const { appliedRevision } = JSON.parse(text) as { appliedRevision: number };
-      this.#world.trace.add(this.#world.scheduler.now, from, () => `confirms revision ${appliedRevision} to ${to}`);
-      this.#note(() => this.#confirms(this.#world.host(from)!, appliedRevision));
+      const { appliedRevision, problems } = JSON.parse(text) as { appliedRevision: number; problems: Problem[] };
+      const codes = problems.map(({ code }) => code);
+      const words = ['confirms revision', appliedRevision, 'to', to, ...codes].join(' ');
+      this.#world.trace.add(this.#world.scheduler.now, from, () => words);
+      this.#note(() => this.#confirms(this.#world.host(from)!, appliedRevision, codes.includes(UNSAVED)));
     }
   }
 
@@ -137,7 +145,8 @@ export class ProgramWatch implements Wiretap {
     }
   }
 
-  #confirms(host: Host, revision: number): void {
+  /** @param isUnsaved it says that it could not store the program */
+  #confirms(host: Host, revision: number, isUnsaved: boolean): void {
     const told = this.#of(host.name);
     if (revision === UNPLANNED_REVISION) {
       this.forget(host); // It was dismissed.
@@ -148,12 +157,12 @@ export class ProgramWatch implements Wiretap {
     if (this.newestOf(host) < revision) {
       throw new Violation(`${host.name} confirms revision ${revision}, and its kernel runs something else`);
     }
-    const stored = storedRevision(host.disk.readDurable('/agent/program.json'));
+    const stored = storedRevision(host);
     host.mayBeBack = false;
     if (stored >= revision) {
       host.wasFull = host.disk.isFull;
       told.confirmed = Math.max(told.confirmed, revision);
-    } else if (!this.#mayBeUnsaved(host) && !host.disk.lies && !host.wasFull) {
+    } else if (!this.#mayBeUnsaved(host) && !host.disk.lies && !isUnsaved) {
       throw new Violation(`${host.name} confirms revision ${revision}, and its disk has ${stored}`);
     }
   }
@@ -220,10 +229,10 @@ function byText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Revision of the program in a file. 0: there is none, or the file is torn. */
-function storedRevision(text: string | undefined): number {
+/** Revision of the program that is on the disk of a host itself. 0: there is none, or its file is torn. */
+export function storedRevision({ disk }: Host): number {
   try {
-    return (JSON.parse(text ?? '') as NodeProgram).revision;
+    return (JSON.parse(disk.readDurable('/agent/program.json') ?? '') as NodeProgram).revision;
   } catch {
     return 0;
   }

@@ -1,7 +1,7 @@
 /** What is true once faults have ended for a while: everything is as operators want it. */
 
 import type { Stage } from '../stage.ts';
-import { signatureOf } from './programs.ts';
+import { signatureOf, storedRevision } from './programs.ts';
 
 /** What is not as it should be yet; undefined: everything is. */
 export function unsettled({ world }: Stage): string | undefined {
@@ -23,6 +23,10 @@ export function unsettled({ world }: Stage): string | undefined {
     }
     if (signatureOf(program) !== signatureOf(host.kernel.state)) {
       return `${host.name} does not run its program: ${signatureOf(program)} but ${signatureOf(host.kernel.state)}`;
+    }
+    const problems = node.problems.map(({ code }) => code);
+    if (problems.length > 0 || (!host.disk.lies && storedRevision(host) < stored)) {
+      return `${host.name} has stored revision ${storedRevision(host)} of ${stored}, and says ${problems.join()}`;
     }
     const aside = host.kernel.state.captures.find(({ standby, handingOver }) => standby || handingOver);
     if (aside) {

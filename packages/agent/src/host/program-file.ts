@@ -50,7 +50,12 @@ export class ProgramFile {
         return;
       }
       this.#next = undefined;
-      await replaceFile(this.#path, JSON.stringify(newest));
+      try {
+        await replaceFile(this.#path, JSON.stringify(newest));
+      } catch (error) {
+        this.#next ??= newest; // A call that waits for it tries again, and says what came of it.
+        throw error;
+      }
     });
   }
 
