@@ -1,10 +1,10 @@
 /** Writes and reads counters as numbers: both ends of one connection. See `CounterNumbers`. */
 import { MAX_CAPTURE_STATUSES } from './bounds.ts';
 import { MOST, NOT_SAID, WIDTH } from './counter-numbers.ts';
-import { type CaptureCounts, type CaptureReport, ZERO } from './counters.ts';
+import type { CaptureCounts, CaptureReport, Count, CounterReport } from './counters.ts';
 import { captureId, hookCaptureId } from './ids.ts';
 import type { CountersMessage } from './sync.ts';
-import type { DeviceTraffic } from './traffic.ts';
+import type { DeviceTraffic, TrafficReport } from './traffic.ts';
 
 /** Numbers of rows, below this. */
 const MAX_ROW_NUMBER = MAX_CAPTURE_STATUSES;
@@ -100,63 +100,124 @@ export class CounterWriter {
   }
 }
 
+/** Items that are looked at one after the other. Who is called keeps none of them: the next one may be the same object. */
+export interface Passing<T> {
+  forEach(visit: (item: T) => void): void;
+}
+
+/** A report as it is read: of one of an agent that tells numbers, no list of rows is made. */
+export interface HeardCounters extends Omit<CountersMessage, 'report' | 'traffic' | 'numbers'> {
+  report: Omit<CounterReport, 'captures'> & { captures: Passing<CaptureReport> };
+  traffic?: Omit<TrafficReport, 'devices'> & { devices: Passing<DeviceTraffic> };
+}
+
+/** What the controller knows of a row that it was told. */
+interface Known extends Pick<CaptureReport, 'policy' | 'source' | 'direction' | 'life'> {
+  dropped: CaptureCounts['dropped'];
+  skipped: CaptureCounts['skipped'];
+}
+
+const NONE = Object.freeze({});
+
 /** Reads the reports of one connection of an agent. */
 export class CounterReader {
-  /** The last row of each number. */
-  readonly #rows: CaptureReport[] = [];
+  /** By number: what numbers do not say. Counts are not kept. */
+  readonly #rows: Known[] = [];
+  /** The last row that was told whole. */
+  #last: Known | undefined;
 
-  /** The report with all its rows, or what is wrong with it. */
-  read({ numbers: told, ...message }: CountersMessage): CountersMessage | { problem: string } {
-    const captures = message.report.captures.map((row) => this.#take(row));
-    const { whole = [], parts = [], devices = [] } = told ?? {};
-    for (let at = 0; at < whole.length; at += WIDTH.whole) {
-      const count = countAt(whole, at + 1);
-      const counts = { matched: count, sampledOut: ZERO, copied: count, truncated: ZERO };
-      if (!this.#add(captures, whole[at]!, counts)) {
-        return unknown(whole[at]!);
-      }
+  /**
+   * The report with all its rows, or what is wrong with it. Its rows are looked at before the next report
+   * is read.
+   */
+  read({ numbers, ...message }: CountersMessage): HeardCounters | { problem: string } {
+    for (const row of message.report.captures) {
+      this.#take(row);
     }
-    for (let at = 0; at < parts.length; at += WIDTH.parts) {
-      const [matched, sampledOut] = [countAt(parts, at + 1), countAt(parts, at + 3)];
-      const counts = { matched, sampledOut, copied: countAt(parts, at + 5), truncated: countAt(parts, at + 7) };
-      if (!this.#add(captures, parts[at]!, counts)) {
-        return unknown(parts[at]!);
-      }
+    const { whole = [], parts = [], devices = [] } = numbers ?? {};
+    const unknown = this.#unknownIn(whole, WIDTH.whole) ?? this.#unknownIn(parts, WIDTH.parts);
+    if (unknown !== undefined) {
+      return { problem: `row ${unknown} of the counters was never told` };
     }
-    const { traffic } = message;
-    const carried = traffic && { ...traffic, devices: [...traffic.devices, ...devicesOf(devices)] };
-    return { ...message, report: { ...message.report, captures }, ...(carried && { traffic: carried }) };
+    const { report, traffic, ...rest } = message;
+    const captures: Passing<CaptureReport> = {
+      forEach: (visit) => {
+        report.captures.forEach(visit);
+        this.#readWhole(whole, visit);
+        this.#readParts(parts, visit);
+      },
+    };
+    const carried: Passing<DeviceTraffic> | undefined = traffic && {
+      forEach: (visit) => {
+        traffic.devices.forEach(visit);
+        readDevices(devices, visit);
+      },
+    };
+    return { ...rest, report: { ...report, captures }, ...(carried && { traffic: { ...traffic, devices: carried } }) };
   }
 
-  #take({ number, ...row }: CaptureReport): CaptureReport {
+  #take({ number, ...row }: CaptureReport): void {
     if (number !== undefined) {
-      this.#rows[number] = row;
+      this.#last = knownOf(row, this.#last);
+      this.#rows[number] = this.#last;
     }
-    return row;
   }
 
-  /** @returns false: nobody has told what the number means */
-  #add(
-    captures: CaptureReport[],
-    number: number,
-    counts: Pick<CaptureCounts, 'matched' | 'sampledOut' | 'copied' | 'truncated'>,
-  ): boolean {
-    const before = this.#rows[number];
-    if (before === undefined) {
-      return false;
+  /** The first number of a row that nobody has told. */
+  #unknownIn(list: readonly number[], width: number): number | undefined {
+    for (let at = 0; at < list.length; at += width) {
+      if (this.#rows[list[at]!] === undefined) {
+        return list[at];
+      }
     }
-    const { policy, source, direction, life } = before;
-    const { dropped, skipped } = before.counts;
-    const { matched, sampledOut, copied, truncated } = counts;
-    const all = { matched, sampledOut, copied, truncated, dropped, skipped };
-    const row =
-      life === undefined
-        ? { policy, source, direction, counts: all }
-        : { policy, source, direction, life, counts: all };
-    this.#rows[number] = row;
-    captures.push(row);
-    return true;
+    return undefined;
   }
+
+  #readWhole(list: readonly number[], visit: (row: CaptureReport) => void): void {
+    const row = passingRow();
+    const { matched, copied } = row.counts;
+    for (let at = 0; at < list.length; at += WIDTH.whole) {
+      this.#name(row, list[at]!);
+      setCount(matched, list, at + 1);
+      setCount(copied, list, at + 1);
+      visit(row);
+    }
+  }
+
+  #readParts(list: readonly number[], visit: (row: CaptureReport) => void): void {
+    const row = passingRow();
+    const { matched, sampledOut, copied, truncated } = row.counts;
+    for (let at = 0; at < list.length; at += WIDTH.parts) {
+      this.#name(row, list[at]!);
+      setCount(matched, list, at + 1);
+      setCount(sampledOut, list, at + 3);
+      setCount(copied, list, at + 5);
+      setCount(truncated, list, at + 7);
+      visit(row);
+    }
+  }
+
+  #name(row: CaptureReport, number: number): void {
+    const { policy, source, direction, life, dropped, skipped } = this.#rows[number]!;
+    row.policy = policy;
+    row.source = source;
+    row.direction = direction;
+    row.life = life;
+    row.counts.dropped = dropped;
+    row.counts.skipped = skipped;
+  }
+}
+
+/** @param like the row that was told before: mostly the other direction of the same source, so the texts are shared */
+function knownOf({ policy, source, direction, life, counts }: CaptureReport, like: Known | undefined): Known {
+  return {
+    policy: policy === like?.policy ? like.policy : policy,
+    source: source === like?.source ? like.source : source,
+    direction,
+    life,
+    dropped: Object.keys(counts.dropped).length === 0 ? NONE : counts.dropped,
+    skipped: Object.keys(counts.skipped).length === 0 ? NONE : counts.skipped,
+  };
 }
 
 function keyOf({ policy, source, direction }: CaptureReport): string {
@@ -174,8 +235,17 @@ function isWhole({ matched, sampledOut, copied, truncated }: CaptureCounts): boo
   return isSame && isNothing(sampledOut) && isNothing(truncated);
 }
 
-function countAt(list: readonly number[], at: number): { packets: number; bytes: number } {
-  return { packets: list[at]!, bytes: list[at + 1]! };
+/** A row that is written to again and again. */
+function passingRow(): CaptureReport {
+  const count = () => ({ packets: 0, bytes: 0 });
+  const counts = { matched: count(), sampledOut: count(), copied: count(), truncated: count() };
+  const row = { policy: '', source: '', direction: 'inbound' as const, life: undefined };
+  return { ...row, counts: { ...counts, dropped: NONE, skipped: NONE } };
+}
+
+function setCount(count: Count, list: readonly number[], at: number): void {
+  count.packets = list[at]!;
+  count.bytes = list[at + 1]!;
 }
 
 /** @returns false: there is no more room for it */
@@ -187,16 +257,14 @@ function writeDevice({ ifindex, inbound, outbound, unread = NOT_SAID }: DeviceTr
   return true;
 }
 
-function devicesOf(list: readonly number[]): DeviceTraffic[] {
-  const devices: DeviceTraffic[] = [];
+function readDevices(list: readonly number[], visit: (device: DeviceTraffic) => void): void {
+  const count = () => ({ packets: 0, bytes: 0 });
+  const device: DeviceTraffic = { ifindex: 0, inbound: count(), outbound: count(), unread: undefined };
   for (let at = 0; at < list.length; at += WIDTH.devices) {
-    const [inbound, outbound, unread] = [countAt(list, at + 1), countAt(list, at + 3), list[at + 5]!];
-    const device = { ifindex: list[at]!, inbound, outbound };
-    devices.push(unread === NOT_SAID ? device : { ...device, unread });
+    device.ifindex = list[at]!;
+    setCount(device.inbound, list, at + 1);
+    setCount(device.outbound, list, at + 3);
+    device.unread = list[at + 5] === NOT_SAID ? undefined : list[at + 5];
+    visit(device);
   }
-  return devices;
-}
-
-function unknown(number: number): { problem: string } {
-  return { problem: `row ${number} of the counters was never told` };
 }

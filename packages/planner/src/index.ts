@@ -1,7 +1,7 @@
 /** The rules of a mirror policy as pure functions: no I/O, no clock, no randomness of their own. */
 export { OF_SHAPE, refusalsAsTyped } from './as-typed.ts';
 export { type Cluster, homeDomain, homePool, type LookUp } from './cluster.ts';
-export { innerOf } from './counts.ts';
+export { addCaptureCounts, innerOf } from './counts.ts';
 export type { Explain, Explanation } from './devices.ts';
 export { type ForecastParts, forecast, type UplinkNow } from './forecast.ts';
 export { ETHERNET, onTheWire } from './frame-sizes.ts';

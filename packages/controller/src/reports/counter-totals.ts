@@ -3,16 +3,18 @@ import type {
   CaptureReport,
   CounterReport,
   DeliveryReport,
+  HeardCounters,
   PeerReport,
   TerminationReport,
 } from '@mirrorplane/contract';
-import { type Count, captureId, hookCaptureId, ZERO } from '@mirrorplane/contract';
-import type { CaptureBefore, CountedRows, PreviousReport } from '@mirrorplane/planner';
+import type { CountedRows, PreviousReport } from '@mirrorplane/planner';
+import { CaptureShelf } from './capture-shelf.ts';
 import type { Counted, CounterJudge, RefusedCount, RefusedCounts, ReportOf } from './counted.ts';
-import { everyCaptureCount, everyDeliveryCount, everyTerminationCount } from './every-count.ts';
+import { everyDeliveryCount, everyTerminationCount } from './every-count.ts';
 import { addCaptureGrowth, addDeliveryGrowth, addTerminationGrowth, type Grown } from './grown.ts';
-import { isEmpty, slimCapture } from './slim-capture.ts';
-import { type JudgeOf, type Kind, type SavedTotal, Totals } from './totals.ts';
+import { type Kind, ObjectShelf } from './object-shelf.ts';
+import type { SavedTotal } from './shelf.ts';
+import { type JudgeOf, Totals } from './totals.ts';
 
 /** The saved form. */
 export interface SavedTotals {
@@ -23,31 +25,18 @@ export interface SavedTotals {
   terminations: [string, SavedTotal<TerminationReport>][];
 }
 
-// Keys of saved totals. They are the same in files of older versions.
-const CAPTURES: Kind<CaptureReport, CaptureBefore, CaptureBefore['counts'] | Count> = {
-  id: ({ policy, source, direction }) => hookCaptureId(captureId(policy, source), direction),
-  slim: slimCapture,
-  every: everyCaptureCount,
-  // Most sources lose nothing. What they have copied says it all then.
-  remember: ({ counts: { copied, dropped, truncated } }) =>
-    isEmpty(dropped) && truncated.packets === 0 ? copied : { copied, dropped, truncated },
-  recall: (remembered) =>
-    'copied' in remembered ? { counts: remembered } : { counts: { copied: remembered, dropped: {}, truncated: ZERO } },
-};
-const DELIVERIES: Kind<DeliveryReport, DeliveryReport> = {
+const DELIVERIES: Kind<DeliveryReport> = {
   id: ({ policy, delivery }) => `${policy}/${delivery}`,
-  slim: (report) => report,
   every: everyDeliveryCount,
-  remember: (sum) => sum,
-  recall: (sum) => sum,
 };
-const TERMINATIONS: Kind<TerminationReport, TerminationReport> = {
+const TERMINATIONS: Kind<TerminationReport> = {
   id: ({ policy, termination }) => `${policy}/${termination}`,
-  slim: (report) => report,
   every: everyTerminationCount,
-  remember: (sum) => sum,
-  recall: (sum) => sum,
 };
+
+const capturesOf = (saved?: SavedTotals['captures']) => new Totals(new CaptureShelf(), saved);
+const deliveriesOf = (saved?: SavedTotals['deliveries']) => new Totals(new ObjectShelf(DELIVERIES), saved);
+const terminationsOf = (saved?: SavedTotals['terminations']) => new Totals(new ObjectShelf(TERMINATIONS), saved);
 
 /** What is known of a node at the end of an earlier period. */
 interface Earlier extends Pick<PreviousReport, 'at' | 'arrivedBefore'> {
@@ -61,9 +50,9 @@ export class CounterTotals {
   #unknownErspan = { base: 0, last: 0 };
   /** As the agent reports it. Only its growth matters. */
   #peers: PeerReport[] = [];
-  #captures = new Totals(CAPTURES);
-  #deliveries = new Totals(DELIVERIES);
-  #terminations = new Totals(TERMINATIONS);
+  #captures = capturesOf();
+  #deliveries = deliveriesOf();
+  #terminations = terminationsOf();
   #older: Earlier | undefined;
   #newer: Earlier | undefined;
   #grown: Grown = new Map();
@@ -79,15 +68,15 @@ export class CounterTotals {
    * @param judge left out: everything is accepted
    * @returns the refused counts
    */
-  take(report: CounterReport, judge?: CounterJudge): RefusedCounts {
+  take(report: HeardCounters['report'], judge?: CounterJudge): RefusedCounts {
     const refused: RefusedCounts = new Map();
     this.isIncomplete = false;
-    const refuse = (why: RefusedCount | undefined, example: string) => {
+    const refuse = <R>(why: RefusedCount | undefined, one: R, { id }: { id: (report: R) => string }) => {
       this.isIncomplete ||= why === undefined || why === 'foreign';
       if (why === undefined) {
         return;
       }
-      refused.set(why, { example, count: (refused.get(why)?.count ?? 0) + 1 });
+      refused.set(why, { example: id(one), count: (refused.get(why)?.count ?? 0) + 1 });
     };
     const judgeOf = (kind: Counted): JudgeOf<ReportOf[Counted]> | undefined =>
       judge && {
@@ -218,9 +207,9 @@ export class CounterTotals {
     const totals = new CounterTotals();
     totals.#epoch = saved.epoch;
     totals.#unknownErspan = saved.unknownErspan;
-    totals.#captures = new Totals(CAPTURES, saved.captures);
-    totals.#deliveries = new Totals(DELIVERIES, saved.deliveries);
-    totals.#terminations = new Totals(TERMINATIONS, saved.terminations);
+    totals.#captures = capturesOf(saved.captures);
+    totals.#deliveries = deliveriesOf(saved.deliveries);
+    totals.#terminations = terminationsOf(saved.terminations);
     // Only growth since the save counts as recent.
     totals.tick();
     totals.tick();

@@ -29,7 +29,11 @@ export class ForgedCopies {
    * @param isCurrent whether the node with this address is connected and runs its newest program
    * @param now milliseconds since 1970
    */
-  take({ epoch, peers }: CounterReport, isCurrent: (address: string) => boolean, now: number): void {
+  take(
+    { epoch, peers }: Pick<CounterReport, 'epoch' | 'peers'>,
+    isCurrent: (address: string) => boolean,
+    now: number,
+  ): void {
     const before = epoch === this.#epoch ? this.#peers : undefined;
     const forged = before ? peers.flatMap((peer) => this.#judge(peer, before.get(peer.address), isCurrent)) : [];
     this.#epoch = epoch;

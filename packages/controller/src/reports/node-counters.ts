@@ -1,6 +1,6 @@
 /** What agents have counted, as far as it is believed. */
 import { atOnce } from '@mirrorplane/base';
-import { type CountersMessage, copyAddresses } from '@mirrorplane/contract';
+import { copyAddresses, type HeardCounters } from '@mirrorplane/contract';
 import type { CounterJudge, RefusedCounts } from './counted.ts';
 import { CounterPace } from './counter-pace.ts';
 import { CounterTotals, type SavedTotals } from './counter-totals.ts';
@@ -29,7 +29,7 @@ export class NodeCounters {
    * @param isPlanned whether there is a plan, without which the judge knows less
    * @returns what was refused
    */
-  take(name: string, message: CountersMessage, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
+  take(name: string, message: HeardCounters, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
     const node = this.#nodes.ensure(name);
     const { reading, report, budgets, traffic } = message;
     const refused = node.counters.take(report, judge);
@@ -78,7 +78,7 @@ export class NodeCounters {
    * Looks for forged copies in a report of a node.
    * @param newest revision of the newest program of a node
    */
-  judgeForged(name: string, { reading, report }: CountersMessage, newest: (node: string) => number | undefined): void {
+  judgeForged(name: string, { reading, report }: HeardCounters, newest: (node: string) => number | undefined): void {
     // A report in several messages is judged once.
     if (reading === undefined) {
       return;

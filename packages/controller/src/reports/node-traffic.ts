@@ -1,5 +1,5 @@
 /** What the devices of a node have carried in the last minute. Pure but for what it remembers. */
-import { type DeviceTraffic, TRAFFIC_SECONDS, type TrafficReport, type UplinkSpeed } from '@mirrorplane/contract';
+import { type DeviceTraffic, type HeardCounters, TRAFFIC_SECONDS, type UplinkSpeed } from '@mirrorplane/contract';
 import type { GuestReading } from '@mirrorplane/planner';
 
 /** Devices of all nodes that are remembered: those of 10,000 interfaces, and some. */
@@ -100,13 +100,17 @@ export class NodeTraffic {
    * @param readAt when it was read, milliseconds of a clock that does not jump
    * @param isThere whether the node still has a device, by its ifindex
    */
-  take({ devices, uplinks }: TrafficReport, readAt: number, isThere: (ifindex: number) => boolean): void {
+  take(
+    { devices, uplinks }: NonNullable<HeardCounters['traffic']>,
+    readAt: number,
+    isThere: (ifindex: number) => boolean,
+  ): void {
     const before = this.#readAt;
     this.#readAt = Math.max(readAt, before ?? 0);
     this.#uplinks = uplinks ?? this.#uplinks;
-    for (const device of devices) {
+    devices.forEach((device) => {
       this.#add(device, readAt, before);
-    }
+    });
     for (const ifindex of this.#devices.keys()) {
       if (!isThere(ifindex)) {
         this.#forget(ifindex);

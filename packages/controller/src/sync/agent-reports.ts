@@ -5,6 +5,7 @@ import {
   CounterReader,
   type CountersMessage,
   type EventsMessage,
+  type HeardCounters,
   type Hello,
   type InventoryMessage,
   type LookRefusal,
@@ -54,7 +55,7 @@ interface AgentReportsParts {
   node: string;
   host: ReportHost;
   /** The agent reports counters. */
-  counted: (message: CountersMessage) => void;
+  counted: (message: HeardCounters) => void;
   /** Events of this run of the agent up to `seq` are kept. */
   eventsKept: (epoch: string, seq: number) => void;
 }

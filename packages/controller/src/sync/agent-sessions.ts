@@ -5,7 +5,7 @@ import {
   COUNTER_INTERVAL_MS,
   type ControllerMessage,
   type CounterReading,
-  type CountersMessage,
+  type HeardCounters,
   type NodeProgram,
 } from '@mirrorplane/contract';
 import { programDigest } from '@mirrorplane/contract/program-digest';
@@ -277,7 +277,7 @@ export class AgentSessions {
     }
   }
 
-  #count({ node: name, orders }: Session, report: CountersMessage): void {
+  #count({ node: name, orders }: Session, report: HeardCounters): void {
     const { live, observer, nodeParts, planning, view, clock, log } = this.#services;
     const node = live.get(name);
     if (!node) {

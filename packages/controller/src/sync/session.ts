@@ -4,8 +4,8 @@ import {
   CLOSE_SECOND_AGENT,
   type ControllerMessage,
   type CounterReading,
-  type CountersMessage,
   emptyProgram,
+  type HeardCounters,
   type Hello,
   type LookOrder,
   MAX_HELLO_BYTES,
@@ -95,7 +95,7 @@ export interface SessionHost extends ReportHost {
   onRejected(session: Session, message: string): void;
   /** The agent has sent a message that cannot be taken. `problem` says why. */
   onBadMessage(session: Session, problem: string): void;
-  onCounters(session: Session, message: CountersMessage): void;
+  onCounters(session: Session, message: HeardCounters): void;
   onClose(session: Session): void;
 }
 
