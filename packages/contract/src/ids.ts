@@ -55,11 +55,18 @@ export type DeliveryIdParts =
 
 /** Parses the id of a delivery or of an earlier delivery. Undefined for any other text. */
 export function parseDeliveryId(id: string): DeliveryIdParts | undefined {
-  const [, policy, kind, node] = /^([^/]+)\/(?:(local|edge)(?:\/before)?|to\/([^/]+))$/.exec(id) ?? [];
-  if (policy === undefined) {
+  // Not by a pattern: some are read for each report of a node.
+  const end = id.indexOf('/');
+  if (end < 1) {
     return undefined;
   }
-  return node === undefined ? { policy, kind: kind as 'local' | 'edge' } : { policy, kind: 'erspan', node };
+  if (id.startsWith('/to/', end)) {
+    const node = id.slice(end + 4);
+    return node === '' || node.includes('/') ? undefined : { policy: id.slice(0, end), kind: 'erspan', node };
+  }
+  const rest = id.slice(end + 1);
+  const kind = rest.endsWith('/before') ? rest.slice(0, -'/before'.length) : rest;
+  return kind === 'local' || kind === 'edge' ? { policy: id.slice(0, end), kind } : undefined;
 }
 
 /** The termination of ERSPAN from another node. */

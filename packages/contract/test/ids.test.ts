@@ -13,6 +13,7 @@ import {
   policyOfId,
   terminationId,
 } from '@mirrorplane/contract';
+import fc from 'fast-check';
 
 const UID = 'b3f0c5a6-0000-4000-8000-000000000001';
 
@@ -47,4 +48,20 @@ test('text that is not the id of a delivery is not taken apart', () => {
   }
   assert.equal(policyOfId(terminationId(UID, 'node-1')), UID);
   assert.equal(policyOfId('no-slash'), undefined);
+});
+
+test('the id of a delivery is read as a pattern would read it', () => {
+  const word = fc.constantFrom('', '/', 'to', 'local', 'edge', 'before', 'node-1', UID, ' ', '\n');
+  let known = 0;
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 7 }), fc.boolean(), (words, isJoined) => {
+      const id = words.join(isJoined ? '/' : '');
+      const [, policy, kind, node] = /^([^/]+)\/(?:(local|edge)(?:\/before)?|to\/([^/]+))$/.exec(id) ?? [];
+      const parts = node === undefined ? { policy, kind } : { policy, kind: 'erspan', node };
+      assert.deepEqual(parseDeliveryId(id), policy === undefined ? undefined : parts);
+      known += policy === undefined ? 0 : 1;
+    }),
+    { numRuns: 20_000 },
+  );
+  assert.ok(known > 100, `${known} ids`);
 });

@@ -15,6 +15,9 @@ const told = (ifindex: number, packets: number, unread?: number) => ({
   ...(unread !== undefined && { unread }),
 });
 
+/** More devices than any test uses. */
+const PRESENT = Array.from({ length: 200 }, (_, ifindex) => ({ ifindex }));
+
 function node(most = 100) {
   const room = { used: 0, most };
   const traffic = new NodeTraffic(room);
@@ -23,7 +26,7 @@ function node(most = 100) {
     room,
     /** A report at this second. */
     at: (second: number, ...devices: ReturnType<typeof told>[]) => {
-      traffic.take({ devices }, START + 1000 * second, () => true);
+      traffic.take({ devices }, START + 1000 * second, PRESENT);
     },
     rate: (ifindex: number, second: number, over?: number) => traffic.rate(ifindex, START + 1000 * second, over),
   };
@@ -85,7 +88,7 @@ test('keeps no more devices than there is room for, and gives room back', () => 
   at(0, told(5, 0), told(6, 0), told(7, 0));
   at(2, told(5, 1), told(6, 1), told(7, 1));
   assert.deepEqual([rate(5, 2) !== undefined, rate(6, 2) !== undefined, rate(7, 2)], [true, true, undefined]);
-  traffic.take({ devices: [] }, START + 4000, (ifindex) => ifindex === 6);
+  traffic.take({ devices: [] }, START + 4000, [{ ifindex: 6 }]);
   assert.equal(room.used, 1);
   traffic.close();
   assert.equal(room.used, 0);

@@ -193,6 +193,7 @@ function draftCaptures(
   result: PolicyPlan,
 ): Set<string> {
   const senders = new Set<string>();
+  const away = erspanDeliveryId(policy.uid, destinationNode);
   const sourcePlans = new Map(result.sources.map((source) => [source.interface, source]));
   // Most sources have the same list of nodes.
   const lists = new Map<readonly string[], { node: string; captures: Capture[] }[]>();
@@ -204,7 +205,7 @@ function draftCaptures(
   for (const { id, slot, kind, captureNodes, deviceNodes } of sources) {
     const nodes = isExhausted ? captureNodes.filter((node) => node === destinationNode) : captureNodes;
     const here = captureOf(policy, end, { id, slot, kind }, end.id);
-    const elsewhere = { ...here, delivery: erspanDeliveryId(policy.uid, destinationNode) };
+    const elsewhere = { ...here, delivery: away };
     for (const { node, captures } of draftsOf(nodes)) {
       captures.push(node === destinationNode ? here : elsewhere);
       senders.add(node);

@@ -202,6 +202,9 @@ function judged(id: string, all: readonly Sighting[], record: InterfaceRecord | 
 
 /** The list with another sighting of its node, or with one more. */
 function withSighting(all: readonly Sighting[], sighting: Sighting): readonly Sighting[] {
+  if (all.length === 0) {
+    return [sighting];
+  }
   const isThere = all.some(({ node }) => node === sighting.node);
   return isThere ? all.map((one) => (one.node === sighting.node ? sighting : one)) : [...all, sighting];
 }

@@ -6,6 +6,9 @@ import type { Flat } from './shelf.ts';
 const NAMES = ['matched', 'sampledOut', 'copied', 'truncated'] as const;
 /** How many numbers they are. */
 export const COUNTS = 2 * NAMES.length;
+/** Places of two of them. */
+export const COPIED = 2 * NAMES.indexOf('copied');
+export const TRUNCATED = 2 * NAMES.indexOf('truncated');
 
 /** Counts by reason. Most captures have none. */
 export type Reasons = Pick<CaptureCounts, 'dropped' | 'skipped'>;

@@ -5,6 +5,7 @@
 import { type CaptureCounts, type CaptureReport, captureId, hookCaptureId, ZERO } from '@mirrorplane/contract';
 import { addCaptureCounts, type CaptureBefore } from '@mirrorplane/planner';
 import {
+  COPIED,
   COUNTS,
   countAt,
   countsAt,
@@ -16,6 +17,7 @@ import {
   type Reasons,
   readCounts,
   reasonsOf,
+  TRUNCATED,
   writeCounts,
 } from './capture-counts.ts';
 import { everyCaptureCount } from './every-count.ts';
@@ -255,21 +257,32 @@ export class CaptureShelf implements Shelf<CaptureReport, CaptureBefore, number>
       return;
     }
     numbers[at + PERIOD] = this.#period;
-    const move = () => {
-      numbers.copyWithin(at + OLDER, at + NEWER, at + NEWER + 2);
-      setLost(this.#olderLost, row, this.#newerLost.get(row));
-    };
     if (periods === 1) {
-      move();
+      this.#age(row);
     }
-    const { copied, dropped, truncated } = this.#sum(row);
-    numbers[at + NEWER] = copied.packets;
-    numbers[at + NEWER + 1] = copied.bytes;
-    const isLossless = isEmpty(dropped) && truncated.packets === 0 && truncated.bytes === 0;
-    setLost(this.#newerLost, row, isLossless ? undefined : { dropped, truncated });
+    const mayHaveLost = this.#reasons.has(row) || numbers[at + TRUNCATED] !== 0 || numbers[at + TRUNCATED + 1] !== 0;
+    if (this.#base || mayHaveLost) {
+      const { copied, dropped, truncated } = this.#sum(row);
+      numbers[at + NEWER] = copied.packets;
+      numbers[at + NEWER + 1] = copied.bytes;
+      const isLossless = isEmpty(dropped) && truncated.packets === 0 && truncated.bytes === 0;
+      setLost(this.#newerLost, row, isLossless ? undefined : { dropped, truncated });
+    } else {
+      numbers[at + NEWER] = numbers[at + COPIED]!;
+      numbers[at + NEWER + 1] = numbers[at + COPIED + 1]!;
+      setLost(this.#newerLost, row, undefined);
+    }
     if (periods > 1) {
-      move();
+      this.#age(row);
     }
+  }
+
+  /** What it was at the end of the last period, it was at the end of the one before. */
+  #age(row: number): void {
+    const at = row * WIDTH;
+    this.#numbers[at + OLDER] = this.#numbers[at + NEWER]!;
+    this.#numbers[at + OLDER + 1] = this.#numbers[at + NEWER + 1]!;
+    setLost(this.#olderLost, row, this.#newerLost.get(row));
   }
 }
 

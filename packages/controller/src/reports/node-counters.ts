@@ -39,8 +39,7 @@ export class NodeCounters {
     const readAt = node.readings.readAt(reading, now);
     const steadyAt = node.steadyTimes.at(reading, this.#nodes.steady());
     if (traffic) {
-      const present = new Set(node.devices.map(({ ifindex }) => ifindex));
-      node.traffic.take(traffic, steadyAt, (ifindex) => present.has(ifindex));
+      node.traffic.take(traffic, steadyAt, node.devices);
     }
     if (!node.readings.isPart(reading)) {
       node.countersAt = new Date(readAt).toISOString();

@@ -42,16 +42,40 @@ class Samples {
   #count = 0;
 
   /** Adds a sample. One that follows too soon takes the place of the last one. */
-  add(sample: readonly number[]): void {
-    const tooSoon = this.#count > 1 && sample[0]! - this.#at(this.#count - 2, 0) < SPACING_MS;
-    if (tooSoon) {
-      this.#count -= 1;
-    } else if (this.#count === SAMPLES) {
-      this.#values.copyWithin(0, FIELDS);
-      this.#count -= 1;
-    }
-    this.#values.set(sample, this.#count * FIELDS);
-    this.#count += 1;
+  add(at: number, { inbound, outbound, unread = Number.NaN }: DeviceTraffic): void {
+    const place = this.#place(at);
+    const values = this.#values;
+    values[place] = at;
+    values[place + 1] = inbound.bytes;
+    values[place + 2] = inbound.packets;
+    values[place + 3] = outbound.bytes;
+    values[place + 4] = outbound.packets;
+    values[place + 5] = unread;
+  }
+
+  /** Adds the last sample once more: nothing has changed until this time. */
+  repeat(at: number): void {
+    const last = this.last()!;
+    const place = this.#place(at);
+    this.#values.set(last, place);
+    this.#values[place] = at;
+  }
+
+  /** Whether a count is less than in the last sample. */
+  isBefore({ inbound, outbound, unread = Number.NaN }: DeviceTraffic): boolean {
+    const [values, last] = [this.#values, (this.#count - 1) * FIELDS];
+    return (
+      inbound.bytes < values[last + 1]! ||
+      inbound.packets < values[last + 2]! ||
+      outbound.bytes < values[last + 3]! ||
+      outbound.packets < values[last + 4]! ||
+      unread < values[last + 5]!
+    );
+  }
+
+  /** Time of the last sample. */
+  get lastAt(): number {
+    return this.#at(this.#count - 1, 0);
   }
 
   /** The last sample. Undefined: there is none. */
@@ -70,6 +94,19 @@ class Samples {
     return from.map((value, field) => (field === 0 ? Math.max(time, value) : value + share * (to[field]! - value)));
   }
 
+  /** Where a sample of this time is to be. */
+  #place(at: number): number {
+    const tooSoon = this.#count > 1 && at - this.#at(this.#count - 2, 0) < SPACING_MS;
+    if (tooSoon) {
+      this.#count -= 1;
+    } else if (this.#count === SAMPLES) {
+      this.#values.copyWithin(0, FIELDS);
+      this.#count -= 1;
+    }
+    this.#count += 1;
+    return (this.#count - 1) * FIELDS;
+  }
+
   #at(index: number, field: number): number {
     return this.#values[index * FIELDS + field]!;
   }
@@ -79,11 +116,15 @@ class Samples {
   }
 }
 
+/** Devices of a node. */
+type Present = readonly { readonly ifindex: number }[];
+
 export class NodeTraffic {
   readonly #room: DeviceRoom;
   readonly #devices = new Map<number, Samples>();
   #uplinks: readonly UplinkSpeed[] = [];
   #readAt: number | undefined;
+  #present: Present = [];
 
   /** @param room of all nodes */
   constructor(room: DeviceRoom) {
@@ -98,24 +139,24 @@ export class NodeTraffic {
   /**
    * Takes a report, or a part of one. Devices that it does not mention have not changed.
    * @param readAt when it was read, milliseconds of a clock that does not jump
-   * @param isThere whether the node still has a device, by its ifindex
+   * @param present the devices that the node has. Another list where they differ
    */
-  take(
-    { devices, uplinks }: NonNullable<HeardCounters['traffic']>,
-    readAt: number,
-    isThere: (ifindex: number) => boolean,
-  ): void {
+  take({ devices, uplinks }: NonNullable<HeardCounters['traffic']>, readAt: number, present: Present): void {
     const before = this.#readAt;
     this.#readAt = Math.max(readAt, before ?? 0);
     this.#uplinks = uplinks ?? this.#uplinks;
+    if (present !== this.#present) {
+      this.#present = present;
+      const there = new Set(present.map(({ ifindex }) => ifindex));
+      for (const ifindex of this.#devices.keys()) {
+        if (!there.has(ifindex)) {
+          this.#forget(ifindex);
+        }
+      }
+    }
     devices.forEach((device) => {
       this.#add(device, readAt, before);
     });
-    for (const ifindex of this.#devices.keys()) {
-      if (!isThere(ifindex)) {
-        this.#forget(ifindex);
-      }
-    }
   }
 
   /**
@@ -161,27 +202,26 @@ export class NodeTraffic {
     }
   }
 
-  #add({ ifindex, inbound, outbound, unread = Number.NaN }: DeviceTraffic, at: number, before?: number): void {
-    const counts = [inbound.bytes, inbound.packets, outbound.bytes, outbound.packets, unread];
+  #add(device: DeviceTraffic, at: number, before?: number): void {
+    const { ifindex } = device;
     let samples = this.#devices.get(ifindex);
-    const last = samples?.last();
     // Counts that went back are those of another device.
-    if (last && counts.some((count, index) => count < last[index + 1]!)) {
+    if (samples?.isBefore(device)) {
       this.#forget(ifindex);
       samples = undefined;
     }
     if (!samples) {
-      if (this.#room.used >= this.#room.most) {
+      if (this.#room.used >= this.#room.most || !this.#present.some((one) => one.ifindex === ifindex)) {
         return;
       }
       this.#room.used += 1;
       samples = new Samples();
       this.#devices.set(ifindex, samples);
-    } else if (last && before !== undefined && before - last[0]! >= SPACING_MS) {
+    } else if (before !== undefined && before - samples.lastAt >= SPACING_MS) {
       // It had not changed until the report before this one.
-      samples.add([before, ...last.slice(1)]);
+      samples.repeat(before);
     }
-    samples.add([at, ...counts]);
+    samples.add(at, device);
   }
 
   #forget(ifindex: number): void {

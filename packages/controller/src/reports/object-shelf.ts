@@ -50,9 +50,12 @@ export class ObjectShelf<R extends { policy: string }> implements Shelf<R, R, To
   restore(last: R, base: Flat): void {
     const total = { last, base, period: this.#period };
     this.#totals.set(this.id(last), total);
-    const ofPolicy = this.#byPolicy.get(last.policy) ?? [];
-    this.#byPolicy.set(last.policy, ofPolicy);
-    ofPolicy.push(total);
+    const ofPolicy = this.#byPolicy.get(last.policy);
+    if (ofPolicy) {
+      ofPolicy.push(total);
+    } else {
+      this.#byPolicy.set(last.policy, [total]);
+    }
   }
 
   last({ last }: Total<R>): R {
