@@ -47,6 +47,8 @@ export class Agent {
   readonly lookNames = new LookNames();
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet', asked: false };
+  /** The half of the hooks that is asked next. */
+  #half: 0 | 1 = 0;
   #appliedRevision: number | undefined;
   #captures: CaptureStatus[] = [];
   #counters: NodeJS.Timeout | undefined;
@@ -151,6 +153,8 @@ export class Agent {
       this.#poke();
       this.#afterPass(() => nextHops.refresh());
     });
+    // The next pass that looks finds what has changed without an event.
+    links.on('regular', () => this.#afterPass(() => nextHops.refresh()));
     links.on('neighbour', (event) => nextHops.touched(event.ifindex, event.address));
     nextHops.on('change', () => this.#poke());
     throttle?.on('change', () => this.#poke());
@@ -177,7 +181,8 @@ export class Agent {
       return false;
     }
     try {
-      return this.#parts.datapath.isIntact();
+      this.#half = this.#half === 0 ? 1 : 0;
+      return this.#parts.datapath.isIntact(this.#half);
     } catch {
       return false;
     }

@@ -27,6 +27,7 @@ import { NextHops } from './discovery/neighbours.ts';
 import { featureReader, HW_TC_OFFLOAD } from './discovery/offload.ts';
 import { createProviders } from './discovery/providers.ts';
 import { findUnderlay, KnownAddresses } from './discovery/underlay.ts';
+import { returnFreedMemory } from './host/freed-memory.ts';
 import { holdLock, holdPins } from './host/lock.ts';
 import { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
@@ -129,6 +130,9 @@ export interface RunningAgent {
   close(): Promise<void>;
 }
 
+/** Milliseconds after which a start is over: its programs are loaded, and the controller has been heard. */
+const SETTLED_MS = 10_000;
+
 /** Where links, programs and maps are pinned, unless told otherwise. */
 export const DEFAULT_BPFFS = '/sys/fs/bpf/mirrorplane';
 
@@ -187,6 +191,10 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     links.on('addresses', () => addresses.forget());
     const own = new KnownHostAddresses();
     links.on('network', () => own.forget());
+    links.on('regular', () => {
+      addresses.forget();
+      own.forget();
+    });
     const addressesOf = (ifindex: number) => addresses.of(ifindex);
     const underlayOptions = { device: options.mirrorDevice, address: options.mirrorAddress };
     const tunnels = options.mirrorDevice === undefined ? undefined : await createTunnels(options, client, closers);
@@ -281,6 +289,8 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     } else {
       connect(credentials);
     }
+    const settled = setTimeout(returnFreedMemory, SETTLED_MS).unref();
+    closers.add(() => clearTimeout(settled));
     log.info({ node, version: AGENT_VERSION, controller: options.controller }, 'agent started');
     return { agent, close: () => closers.close() };
   } catch (error) {

@@ -422,8 +422,10 @@ export interface Datapath {
    * Whether the data plane is as the last `apply` has left it, as far as this can be seen cheaply.
    * False where that apply had something to repair, or problems: what has become of them is to be
    * seen. `apply` with a look sees more.
+   * @param half of the hooks that is asked. Each question takes a lock that all who change devices of
+   * the machine wait for. Default: all hooks
    */
-  isIntact(): boolean;
+  isIntact(half?: 0 | 1): boolean;
   /**
    * All counters: of the parts of the last applied state, and of parts that have left it, until
    * their last counts are saved. If a new part needs a counter slot and none is free, it gets the

@@ -19,6 +19,8 @@ interface LinkSourceEvents {
   change: [];
   /** IP addresses or IPv4 routes have changed. */
   network: [];
+  /** Everything was read again, for safety. Addresses and routes are to be, too. */
+  regular: [];
   /** IPv4 addresses have changed. Comes before `network`. */
   addresses: [];
   /** A bridge has learned or forgotten an address. */
@@ -90,6 +92,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   #gone = false;
   #networkTouched = false;
   #addressesTouched = false;
+  #regularDue = false;
   readonly #reads = new Coalesced(() => this.#read());
   #telling: NodeJS.Immediate | undefined;
   #closed = false;
@@ -113,7 +116,7 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
   async open(): Promise<void> {
     this.#monitor.open();
     this.#links = await this.#dump(undefined);
-    this.#timer = setInterval(() => this.#touchAll(), FULL_READ_INTERVAL_MS);
+    this.#timer = setInterval(() => this.#readRegularly(), FULL_READ_INTERVAL_MS);
     this.#timer.unref();
   }
 
@@ -228,6 +231,12 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     void this.#reads.request();
   }
 
+  #readRegularly(): void {
+    this.#readAll = true;
+    this.#regularDue = true;
+    void this.#reads.request();
+  }
+
   async #read(): Promise<void> {
     if (this.#closed) {
       return;
@@ -282,6 +291,10 @@ export class NetlinkLinkSource extends EventEmitter<LinkSourceEvents> implements
     }
     if (all || changed) {
       this.emit('forwarding');
+    }
+    if (all && this.#regularDue) {
+      this.#regularDue = false;
+      this.emit('regular');
     }
   }
 

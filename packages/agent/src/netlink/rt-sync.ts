@@ -32,6 +32,8 @@ const ENOBUFS = 105;
 const NLMSGHDR = 16;
 /** Bytes; the kernel puts at most 32 KiB of a dump into one datagram. */
 const RECEIVE = 64 * 1024;
+/** All sockets read into it: what a datagram has is copied before the next one is read. */
+const received = Buffer.alloc(RECEIVE);
 /** Bytes for waiting notifications: some thousand changes at once. */
 const WAITING = 4 << 20;
 /** Number of attempts of a dump that changes interrupt. */
@@ -96,7 +98,6 @@ export interface RtRequest {
 export class RtSync {
   #fd = -1;
   #sequence = 0;
-  readonly #received = Buffer.alloc(RECEIVE);
   readonly #protocol: number;
 
   /** @param protocol of netlink. Default NETLINK_ROUTE */
@@ -176,7 +177,7 @@ export class RtSync {
       const answers: (RtMessage[] | NetlinkError)[] = requests.map(() => []);
       let interrupted = false;
       for (let open = requests.length; open > 0; ) {
-        for (const { type, flags, sequence, data } of receive(this.#fd, this.#received) ?? []) {
+        for (const { type, flags, sequence, data } of receive(this.#fd, received) ?? []) {
           const at = sequence - first;
           const answer = answers[at];
           if (!Array.isArray(answer)) {
@@ -205,7 +206,6 @@ export class RtSync {
 /** Notifications of the kernel, for a reader that polls. No callback is used. */
 export class RtChanges {
   readonly #groups: readonly number[];
-  readonly #received = Buffer.alloc(RECEIVE);
   #fd = -1;
 
   /** @param groups numbers of multicast groups, see GROUP */
@@ -237,7 +237,7 @@ export class RtChanges {
     let lost = false;
     for (;;) {
       try {
-        const messages = receive(this.#fd, this.#received, MSG_DONTWAIT);
+        const messages = receive(this.#fd, received, MSG_DONTWAIT);
         if (messages === undefined) {
           return lost ? undefined : taken;
         }

@@ -130,6 +130,9 @@ const INTERFERENCE: [what: string, pins: boolean, interfere: () => (() => void) 
   ],
 ];
 
+/** What a check of each half of the hooks says. */
+const halves = () => ([0, 1] as const).map((half) => world.datapath.isIntact(half));
+
 for (const [what, pins, interfere] of INTERFERENCE) {
   test(
     `the check between looks sees that ${what}, and nothing before and after the repair`,
@@ -137,7 +140,9 @@ for (const [what, pins, interfere] of INTERFERENCE) {
     async () => {
       await settled();
       assert.equal(world.datapath.isIntact(), true);
+      assert.deepEqual(halves(), [true, true]);
       const undo = interfere();
+      assert.ok(halves().includes(false), 'one of two halves has it');
       assert.equal(world.datapath.isIntact(), false);
       assert.equal(world.datapath.isIntact(), false, 'it is no news, but not repaired');
       await repaired();

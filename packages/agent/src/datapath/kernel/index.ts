@@ -79,8 +79,8 @@ class KernelDatapath implements Datapath {
     return new ApplyRun(this.#get(), this.#expedite, desired, options).run();
   }
 
-  isIntact(): boolean {
-    return this.#get().interference.isIntact();
+  isIntact(half?: 0 | 1): boolean {
+    return this.#get().interference.isIntact(half);
   }
 
   hookKind(): HookKind {

@@ -89,12 +89,13 @@ export class Interference {
    * Whether nobody has changed what the last apply has left. A fraction of the cost of `look`, which
    * also sees what is not asked here: whether large tables and the helper device are unchanged, and
    * pins that others have removed in the same moment in which we made some.
+   * @param half of the hooks that is asked. Default: all
    */
-  isIntact(): boolean {
+  isIntact(half?: 0 | 1): boolean {
     const { links, installation, tables } = this.#parts;
     return (
       this.#settled !== undefined &&
-      links.areInPlace(this.#settled, installation.programIds) &&
+      links.areInPlace(this.#settled, installation.programIds, half) &&
       this.#pinChanges() === this.#pinsChangedAt &&
       !tables.some((table) => table.size <= COMPARED_TABLE && table.differs())
     );

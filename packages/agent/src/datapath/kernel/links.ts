@@ -80,8 +80,9 @@ export interface Links {
   /**
    * True if all of these are attached, none is pushed back, and no filter of others has come or gone
    * at a hook that was asked about. Cheaper than asking for each.
+   * @param half of the hooks that is asked. Default: all
    */
-  areInPlace(attachments: readonly Attachment[], ours: ReadonlySet<number>): boolean;
+  areInPlace(attachments: readonly Attachment[], ours: ReadonlySet<number>, half?: 0 | 1): boolean;
   /** True if it was attached here, and other software has detached it. */
   wasTakenOff(attachment: Attachment): boolean;
   /**

@@ -100,7 +100,7 @@ export class TcxLinks implements Links {
     return programsAt(ifindex, hook).findLast((id) => ours.includes(id));
   }
 
-  areInPlace(attachments: readonly Attachment[], ours: ReadonlySet<number>): boolean {
+  areInPlace(attachments: readonly Attachment[], ours: ReadonlySet<number>, half?: 0 | 1): boolean {
     if (this.#places.haveChanged()) {
       return false;
     }
@@ -108,10 +108,13 @@ export class TcxLinks implements Links {
       const hooks = Map.groupBy(attachments, ({ ifindex, hook }) => `${hook}-${ifindex}`);
       this.#grouped = { of: attachments, hooks: [...hooks.values()] };
     }
-    return this.#grouped.hooks.every((placed) => {
+    return this.#grouped.hooks.every((placed, at) => {
+      if (half !== undefined && at % 2 !== half) {
+        return true;
+      }
       const ids = programsAt(placed[0]!.ifindex, placed[0]!.hook);
       // All of ours come first, and each is there once.
-      return ids.length >= placed.length && placed.every((_, at) => ours.has(ids[at]!));
+      return ids.length >= placed.length && placed.every((_, place) => ours.has(ids[place]!));
     });
   }
 
