@@ -19,7 +19,8 @@ export async function open(path: string, flags: string, mode?: number) {
   };
   return {
     chmod: async () => {},
-    writeFile: (content: string) => turn(() => disk.write(file, content)),
+    writeFile: (content: string | Iterable<string>) =>
+      turn(() => disk.write(file, typeof content === 'string' ? content : [...content].join(''))),
     sync: () => turn(() => disk.sync(file)),
     close: async () => {},
   };

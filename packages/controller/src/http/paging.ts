@@ -124,7 +124,8 @@ export function* pageSteps<T>(
     return body(present(page), present(items).length, end < items.length ? { ...at, at: end } : undefined);
   }
   const isByKey = sort.replace('-', '') === spec.keyName;
-  const found = filter.trim() === '' ? [...all] : yield* filteredInSteps(all, isWanted);
+  const isAll = filter.trim() === '';
+  const found = !isAll ? yield* filteredInSteps(all, isWanted) : Array.isArray(all) ? (all as readonly T[]) : [...all];
   const wanted = yield* inOrder(found, spec, { sort, sortedBy });
   const begin = at ? placeBehind(wanted, spec, at.after, sort) : 0;
   const rest = begin === 0 ? wanted : wanted.slice(begin);
@@ -134,7 +135,7 @@ export function* pageSteps<T>(
   }
   const next = isByKey
     ? { sort, after: spec.key(page.at(-1)!) }
-    : { sort, walk: walks.begin(yield* mappedInSteps(wanted, spec.key), holder), at: page.length };
+    : { sort, walk: walks.begin(yield* keysOf(wanted, spec, wanted === all), holder), at: page.length };
   return body(page, wanted.length, next);
 }
 
@@ -161,14 +162,30 @@ function* itemsOfWalk<T>(
   return yield* mappedInSteps(keys, (one) => found.get(one));
 }
 
+/** Keys of lists that are kept from one reader to the next: all walks through one have the same ones. */
+const keysOfKept = new WeakMap<readonly unknown[], readonly string[]>();
+
+/** @param isKept whether the items are a list that may be kept, which is not changed then */
+function* keysOf<T>(
+  items: readonly T[],
+  { key }: ListSpec<T>,
+  isKept: boolean,
+): Generator<undefined, readonly string[]> {
+  const keys = (isKept ? keysOfKept.get(items) : undefined) ?? (yield* mappedInSteps(items, key));
+  if (isKept) {
+    keysOfKept.set(items, keys);
+  }
+  return keys;
+}
+
 /** As many items as one page may have. */
-function cut<T>(items: T[], limit: number, size: PageOptions<NonNullable<T>>['size']): T[] {
+function cut<T>(items: readonly T[], limit: number, size: PageOptions<NonNullable<T>>['size']): T[] {
   let sum = 0;
   const end = items.findIndex((item, index) => {
     sum += size && item !== undefined ? size.of(item as NonNullable<T>) : 0;
     return index >= limit || (index > 0 && size !== undefined && sum > size.most);
   });
-  return end < 0 ? items : items.slice(0, end);
+  return items.slice(0, end < 0 ? items.length : end);
 }
 
 interface Order {
@@ -176,18 +193,24 @@ interface Order {
   sortedBy: string | undefined;
 }
 
-function* inOrder<T>(items: T[], spec: ListSpec<T>, { sort, sortedBy }: Order): Generator<undefined, T[]> {
+function* inOrder<T>(
+  items: readonly T[],
+  spec: ListSpec<T>,
+  { sort, sortedBy }: Order,
+): Generator<undefined, readonly T[]> {
   if (sortedBy === sort) {
     return items;
   }
-  return sort === `-${spec.keyName}` && sortedBy === spec.keyName ? items.reverse() : yield* sorted(items, spec, sort);
+  return sort === `-${spec.keyName}` && sortedBy === spec.keyName
+    ? items.toReversed()
+    : yield* sorted(items, spec, sort);
 }
 
 /**
  * In the order of a field, and of the keys where it is the same. What an item is sorted by is asked
  * for once.
  */
-function* sorted<T>(items: T[], { keyName, key, sort }: ListSpec<T>, by: string): Generator<undefined, T[]> {
+function* sorted<T>(items: readonly T[], { keyName, key, sort }: ListSpec<T>, by: string): Generator<undefined, T[]> {
   const value = sort[by.replace(/^-/, '')];
   const ranking = value && by.replace(/^-/, '') !== keyName ? value : key;
   const ranked = yield* mappedInSteps(items, (item) => ({ item, key: key(item), value: ranking(item) ?? undefined }));
