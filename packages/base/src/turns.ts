@@ -18,6 +18,18 @@ export async function inTurns<R>(steps: Generator<unknown, R>): Promise<R> {
   }
 }
 
+/** Gives the same pieces, and others their turn between two of them. For who reads them as fast as they come. */
+export async function* piecesInTurns<T>(pieces: Iterable<T>): AsyncGenerator<T, void> {
+  let began = performance.now();
+  for (const piece of pieces) {
+    yield piece;
+    if (performance.now() - began >= TURN_MS) {
+      await nextTick();
+      began = performance.now();
+    }
+  }
+}
+
 /** Runs all steps in one turn. @returns the result of the last one */
 export function atOnce<R>(steps: Generator<unknown, R>): R {
   for (;;) {

@@ -4,7 +4,17 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { atMost, Closers, Coalesced, draftOf, replaceFile, replaceFileSync, Serial, until } from '../src/index.ts';
+import {
+  atMost,
+  Closers,
+  Coalesced,
+  draftOf,
+  piecesInTurns,
+  replaceFile,
+  replaceFileSync,
+  Serial,
+  until,
+} from '../src/index.ts';
 
 /** A promise that the test resolves. */
 function gate() {
@@ -214,4 +224,43 @@ test('resources are closed in the reverse order of opening, each of them once', 
   assert.deepEqual(closed, ['socket', 'store']);
   await assert.rejects(closers.close(), /socket/);
   assert.deepEqual(closed, ['socket', 'store']);
+});
+
+test('pieces that take long come in their order, and others have their turn between them', async () => {
+  let turns = 0;
+  let isOver = false;
+  const count = () => {
+    turns++;
+    if (!isOver) {
+      setImmediate(count);
+    }
+  };
+  setImmediate(count);
+  function* pieces() {
+    for (let piece = 0; piece < 4; piece++) {
+      for (const ends = performance.now() + 6; performance.now() < ends; ) {
+        // Takes its time.
+      }
+      yield piece;
+    }
+  }
+  const seen: number[] = [];
+  for await (const piece of piecesInTurns(pieces())) {
+    seen.push(piece);
+  }
+  isOver = true;
+  assert.deepEqual(seen, [0, 1, 2, 3]);
+  assert.ok(turns >= 3, `${turns} turns of others`);
+});
+
+test('a file is written in parts as it is in one', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mirrorplane-base-'));
+  try {
+    const file = join(folder, 'file');
+    await replaceFile(file, ['a\n', '', 'b\n'.repeat(70_000)]);
+    assert.equal(readFileSync(file, 'utf8'), `a\n${'b\n'.repeat(70_000)}`);
+    assert.equal(existsSync(draftOf(file)), false);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -1,6 +1,6 @@
 /** Metrics as text. Made again for each scrape, because the values come from the agents. */
 import { Readable } from 'node:stream';
-import { inTurns } from '@mirrorplane/base';
+import { inTurns, piecesInTurns } from '@mirrorplane/base';
 import type { Services } from '../services.ts';
 import { collect, type Wanted } from './collect.ts';
 import { formatOf, Series } from './exposition.ts';
@@ -20,5 +20,8 @@ export async function renderMetrics(services: Services, wanted: Wanted, accept: 
   const series = new Series();
   await inTurns(collect(services, wanted, (metric, value, labels) => series.add(metric, value, labels)));
   const format = formatOf(accept);
-  return { contentType: format.contentType, text: Readable.from(series.text(format), { objectMode: false }) };
+  return {
+    contentType: format.contentType,
+    text: Readable.from(piecesInTurns(series.text(format)), { objectMode: false }),
+  };
 }
