@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pairsOf, unpaired } from '../bench/agree.ts';
 import { comparedRow, row } from '../bench/row.ts';
+import { stretchesOf } from '../bench/scale/stretches.ts';
 import { pageOf } from '../bench/tables.ts';
 
 const AIM = { at: 'least', ratio: 0.9 } as const;
@@ -42,4 +43,41 @@ test('puts every row of a run on the page, those that no section names at its en
   assert.ok(page.includes(line), page);
   assert.ok(page.includes('### More rows\n\n`new/thing`:\n\n'), page);
   assert.ok(page.includes('| here | 3.000 (3.000 to 3.000) |'), page);
+});
+
+test('a stretch of a profile ends where the thread is idle or another call begins, and leaves garbage out', () => {
+  const frame = (id: number, functionName: string, file: string, children: number[] = []) => {
+    const url = file === '' ? '' : `file:///mirrorplane/packages/${file}`;
+    return { id, children, callFrame: { functionName, url, lineNumber: 9 } };
+  };
+  const nodes = [
+    frame(1, '(root)', '', [2, 3, 4, 6]),
+    frame(2, '(idle)', ''),
+    frame(3, '(garbage collector)', ''),
+    frame(4, 'tick', 'controller/src/a.ts', [5]),
+    frame(5, 'work', 'planner/src/b.ts'),
+    frame(6, 'read', 'controller/src/c.ts'),
+  ];
+  const samples = [4, 5, 3, 5, 2, 5, 6, 6];
+  const stretches = stretchesOf({ nodes, samples, timeDeltas: [0, ...samples.map(() => 1000)] });
+  assert.deepEqual(
+    stretches.map(({ ms, within }) => [ms, [...within]]),
+    [
+      [
+        3,
+        [
+          ['tick controller/a.ts:10', 3],
+          ['work planner/b.ts:10', 2],
+        ],
+      ],
+      [2, [['read controller/c.ts:10', 2]]],
+      [
+        1,
+        [
+          ['work planner/b.ts:10', 1],
+          ['tick controller/a.ts:10', 1],
+        ],
+      ],
+    ],
+  );
 });
