@@ -7,16 +7,35 @@
 /** Numbers of a lane, after which they begin again. */
 const NUMBERS = 2 ** 28;
 
+/** What shows that a sender has begun its numbers again. Absent: it is not known that it has. */
+export interface Runs {
+  /** Numbers of each lane that were given by the last reading of the sender. */
+  latest?: readonly number[] | undefined;
+  /** What the receiver expected in each lane at an earlier moment. */
+  earlier?: readonly number[] | undefined;
+}
+
 /**
- * How many numbers had been given, but neither came nor were passed by a later one.
+ * How many numbers had been given, but neither came nor were passed by a later one. A lane in which the
+ * sender has begun again has none: its numbers of before cannot be compared with what comes now.
  * @param given numbers of each lane, of a moment so long ago that their copies have come or are lost
  * @param expected numbers of each lane; 0: nothing has come in it, and it is not known what should have
  */
-export function waitedFor(given: readonly number[] = [], expected: readonly number[] = []): number {
+export function waitedFor(
+  given: readonly number[] = [],
+  expected: readonly number[] = [],
+  { latest = given, earlier = [] }: Runs = {},
+): number {
   return sumOver(given.length, (lane) => {
-    const [count, next] = [given[lane]!, expected[lane] ?? 0];
-    // A receiver that expects more than was ever given has heard an earlier run of the sender.
-    return next === 0 || (count < NUMBERS && next > count) ? 0 : Math.max(0, ahead(count, next));
+    const [count, next, before] = [given[lane]!, expected[lane] ?? 0, earlier[lane] ?? 0];
+    const isNewRun =
+      // The receiver has heard an earlier run: it expects more than was ever given in this one.
+      (count < NUMBERS && next > count) ||
+      // The sender has told of a new run since.
+      (latest[lane] ?? 0) < count ||
+      // The receiver has heard a new run: what it expects has gone back.
+      (before !== 0 && ahead(next, before) < 0);
+    return next === 0 || isNewRun ? 0 : Math.max(0, ahead(count, next));
   });
 }
 

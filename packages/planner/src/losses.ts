@@ -86,7 +86,11 @@ function lostBetween(
   }
   const delivery = erspanDeliveryId(path.uid, path.to);
   const bySum = (sent.packets.get(delivery) ?? 0) - arrived(report);
-  const byNumber = missed(report) + waitedFor(sent.numbered?.get(delivery), report?.expected);
+  const latest = sender?.sent?.at(-1)?.numbered?.get(delivery);
+  const heard = sender?.arrivedBefore?.get(path.to);
+  const earlier = heard && reportOf(heard, path.uid, path.from)?.expected;
+  const waited = waitedFor(sent.numbered?.get(delivery), report?.expected, { latest, earlier });
+  const byNumber = missed(report) + waited;
   return Math.max(0, bySum, byNumber, lostBefore(sender!, delivery, path));
 }
 
@@ -123,10 +127,28 @@ export function lostLately(
 ): { lately: number; ever: number } | undefined {
   const there = countersOf(path, counters)?.termination;
   const lost = lostOn(path, uid, counters, observation);
-  const byNumber = outstanding(there?.report) - outstanding(there?.before);
+  const byNumber =
+    outstanding(there?.report) - outstanding(there?.before) - waitedBefore(path, uid, counters, observation);
   const bySum = (lost ?? 0) - mostLostBefore(path, uid, counters, observation);
   const lately = Math.max(byNumber, bySum);
   return lately > 0 ? { lately, ever: lost ?? missed(there?.report) } : undefined;
+}
+
+/**
+ * Numbers that were waited for at the time of the previous counters, and so were told as lost then.
+ * When their lane speaks again, however long after, the receiver counts them as missing.
+ */
+function waitedBefore(
+  path: Ends,
+  uid: string,
+  counters: PolicyCounters | undefined,
+  { nodes, previous }: Pick<Observation, 'nodes' | 'previous'>,
+): number {
+  const readings = nodes.get(path.from)?.sent;
+  const sent = readingBefore(readings, previous.get(path.to)?.at) ?? readings?.[0];
+  const delivery = erspanDeliveryId(uid, path.to);
+  const given = sent?.numbered?.get(delivery);
+  return waitedFor(given, countersOf(path, counters)?.termination?.before?.expected);
 }
 
 /**

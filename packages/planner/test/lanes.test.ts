@@ -4,7 +4,7 @@ import test from 'node:test';
 import type { TerminationReport } from '@mirrorplane/contract';
 import fc from 'fast-check';
 import { passed, waitedFor } from '../src/lanes.ts';
-import { lostOn } from '../src/losses.ts';
+import { lostLately, lostOn } from '../src/losses.ts';
 import type { ArrivalReading, ObservedNode, PolicyCounters, SentReading } from '../src/observation.ts';
 
 const FULL = 2 ** 28;
@@ -23,6 +23,24 @@ test('numbers that were given, and that nobody has seen, are waited for', () => 
   ];
   for (const [given, expected, waited, what] of cases) {
     assert.equal(waitedFor(given, expected), waited, what);
+  }
+  const runs: [
+    given: number[],
+    expected: number[],
+    latest: number[],
+    earlier: number[],
+    waited: number,
+    what: string,
+  ][] = [
+    [[5000], [20], [5000], [4990], 0, 'a sender has begun again, and has not told of it'],
+    [[5000], [4995], [5000], [4990], 5, 'the same run'],
+    [[5000], [4900], [30], [4990], 0, 'it has told of it since'],
+    [[FULL + 5], [FULL - 5], [FULL + 9], [FULL - 9], 10, 'over the end of a lane'],
+    [[FULL + 9], [4], [FULL + 9], [FULL - 9], 5, 'beyond the end of a lane'],
+    [[50], [40], [60], [0], 10, 'nothing had come by then'],
+  ];
+  for (const [given, expected, latest, earlier, waited, what] of runs) {
+    assert.equal(waitedFor(given, expected, { latest, earlier }), waited, what);
   }
   assert.equal(waitedFor(undefined, [5]), 0, 'an earlier sender');
   assert.equal(waitedFor([5], undefined), 0, 'an earlier receiver');
@@ -69,11 +87,16 @@ class PathModel {
       this.lost += packets;
       return;
     }
-    if (this.#expected[lane] !== 0) {
+    if (this.#expected[lane] !== 0 && first >= this.#expected[lane]!) {
       this.#missing += first - this.#expected[lane]!;
     }
     this.#expected[lane] = first + packets;
     this.#delivered += packets;
+  }
+
+  /** A host that boots again: its numbers begin again, and its counters go on. */
+  restartSender(): void {
+    this.#given.fill(0);
   }
 
   /** A receiver that begins with nothing known: its counters go on, and its lanes do not. */
@@ -212,4 +235,91 @@ test('what was lost before the first copy of a lane arrived is not taken back ei
     }),
     { numRuns: 2000, seed: 7 },
   );
+});
+
+test('where a sender begins again, little more than was lost is shown', () => {
+  fc.assert(
+    fc.property(tenths, phases, fc.nat(50), (moments, phase, when) => {
+      const path = new PathModel();
+      // A long run: its numbers are large.
+      for (let lane = 0; lane < LANES; lane++) {
+        path.send(lane, 100_000, false);
+      }
+      settle(path);
+      settle(path);
+      let losing = false;
+      let lastSecond: number[] = [];
+      for (const [i, { lane, packets, turn }] of moments.entries()) {
+        path.now += 100;
+        losing = turn === 0 ? !losing : losing;
+        if (i === when) {
+          path.restartSender();
+        }
+        if (packets > 0) {
+          path.send(lane, packets, losing);
+        }
+        lastSecond = [...lastSecond, packets].slice(-30);
+        if (i % 10 === phase.sender) {
+          path.reportSender();
+        }
+        if (i % 10 === phase.receiver) {
+          path.reportReceiver();
+        }
+        // At the most what was given between the last reading before the new run and the run itself.
+        const most = path.lost + lastSecond.reduce((sum, count) => sum + count, 0);
+        assert.ok(path.shown()! <= most, `${path.shown()} shown, ${path.lost} lost`);
+      }
+    }),
+    { numRuns: 2000, seed: 7 },
+  );
+});
+
+test('a loss of long ago is no loss of now when its lane speaks again, and a new one beside it is', () => {
+  const count = (packets: number) => ({ packets, bytes: 0 });
+  const termination = (delivered: number, missing: number, expected: number[]): TerminationReport => ({
+    ...{ termination: `${UID}/from/a`, policy: UID, node: 'a', dropped: {}, relayed: count(0), late: count(0) },
+    ...{ received: count(delivered), delivered: count(delivered), missing: count(missing), expected },
+  });
+  // An hour ago, each of two lanes had given 100 numbers, and the last 60 of the second one were lost.
+  const before = termination(140, 0, [100, 40]);
+  const [earlier, later] = [0, 3_600_000];
+  const to = `${UID}/to/b`;
+  const reading = (ms: number, packets: number, numbers: number[]): SentReading => ({
+    at: at(ms),
+    packets: new Map([[to, packets]]),
+    numbered: new Map([[to, numbers]]),
+  });
+  const lately = (now: TerminationReport, ...sent: SentReading[]) => {
+    const heard: ArrivalReading = { at: at(later - 2000), terminations: new Map([[before.termination, before]]) };
+    const arrivedBefore = new Map([['b', heard]]);
+    const node: Omit<ObservedNode, 'hasCounted'> = { connected: true, problems: [] };
+    const nodes = new Map<string, ObservedNode>([
+      ['a', { ...node, hasCounted: true, sent, arrivedBefore }],
+      ['b', { ...node, hasCounted: true, countersAt: at(later) }],
+    ]);
+    const delivery = (packets: number) => ({ delivery: to, policy: UID, sent: count(packets) });
+    const counters: PolicyCounters = {
+      ...{ captures: [], deliveries: [], terminations: [] },
+      paths: new Map([
+        [
+          'a b',
+          {
+            termination: { node: 'b', report: now, before },
+            delivery: { node: 'a', report: delivery(sent.at(-1)!.packets.get(to)!), before: delivery(200) },
+          },
+        ],
+      ]),
+    };
+    const previous = new Map([
+      ['a', { at: at(later - 2000), arrivedBefore }],
+      ['b', { at: at(later - 1500), arrivedBefore: new Map() }],
+    ]);
+    return lostLately({ from: 'a', to: 'b' }, UID, counters, { nodes, previous })?.lately;
+  };
+  const old = [reading(earlier, 200, [100, 100]), reading(later - 2000, 200, [100, 100])];
+  assert.equal(lately(termination(150, 60, [100, 110]), ...old, reading(later - 500, 210, [100, 110])), undefined);
+  // 15 were sent, the first 5 of which were lost.
+  assert.equal(lately(termination(150, 65, [100, 115]), ...old, reading(later - 500, 215, [100, 115])), 5);
+  // The readings of before the last report of the receiver are forgotten.
+  assert.equal(lately(termination(150, 60, [100, 110]), reading(later - 500, 210, [100, 110])), undefined);
 });
