@@ -254,7 +254,7 @@ static __always_inline bool note_source(struct __sk_buff *skb, struct copy_conte
     if ((void *)(head + 6) > (void *)(long)skb->data_end)
         return note_address(skb, ifindex, delivery) & NOTE_ECHO;
     address = mac_number(head + 3) | noted_period() << 48;
-    slot = ((__u32)address ^ (__u32)(address >> 32) ^ ifindex) * 0x9e3779b1U >> 24;
+    slot = ((__u32)address ^ (__u32)(address >> 32) ^ ifindex) * 0x9e3779b1U >> 22;
     forget(slot);
     noted = &copy->noted[slot & (NOTED_SOURCES - 1)];
     if (noted->address == address && noted->whose == whose && !(head[0] & 1 && is_announcement(mac_number(head))))

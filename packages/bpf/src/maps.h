@@ -389,7 +389,11 @@ struct noted_source {
     __u64 whose;   /* ifindex of the destination's device, and key of the delivery */
 };
 
-#define NOTED_SOURCES 256
+/*
+ * As many as a policy has sources at most. With 256, two of three of 256 sources shared a slot, and
+ * each of their copies was examined.
+ */
+#define NOTED_SOURCES 1024
 
 /* Slot of a copy that a capture has already counted. */
 #define NO_SLOT (~0U)
