@@ -75,6 +75,22 @@ function move(stage: Stage): void {
   }
 }
 
+/** The longest time that each part of a short move takes, milliseconds. */
+const LEAP_MS = 150;
+
+/** A move that is over before all nodes are ready for it. */
+function leap(stage: Stage): void {
+  const { guests, random, world } = stage;
+  const guest = aGuest(stage, (one) => one.host && !one.target && !one.origin);
+  const target = powered(stage);
+  if (guest && target) {
+    guests.begin(guest, target);
+    const arrives = random.between(0, LEAP_MS);
+    world.scheduler.after(arrives, undefined, () => guests.switchOver(guest));
+    world.scheduler.after(arrives + random.between(0, LEAP_MS), undefined, () => guests.finish(guest));
+  }
+}
+
 /** Ends all moves, so that each guest has one device. */
 export function endMoves({ guests }: Stage): void {
   for (const guest of guests.all) {
@@ -219,6 +235,7 @@ const ACTS: readonly [weight: number, action: Action][] = [
   [6, deletePolicy],
   [3, (stage) => declareEdge(stage, stage.random.pick(EDGES)!)],
   [16, move],
+  [4, leap],
   [6, bootOrStop],
 ];
 /** What breaks, likewise: anywhere, and where one controller is alone. */

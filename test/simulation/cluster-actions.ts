@@ -91,7 +91,7 @@ function askMuch(stage: Stage): void {
     world.scheduler.after(at, undefined, () => {
       if (random.chance(0.2)) {
         const params = { name: random.pick(POLICY_NAMES)! };
-        const body = { percent: random.between(1, 100) };
+        const body = { percent: 1 + random.below(100) };
         send(world, { method: 'patch', path: 'policies/{name}', params, body });
       } else {
         readPolicy(stage);

@@ -14,6 +14,8 @@ const SIZE = 100;
 
 /** Share of the applies that take so long that an agent may be killed in between, and how long, milliseconds. */
 const SLOW = { share: 0.1, ms: 20 };
+/** Milliseconds that an apply may take when all is in force, as often: held copies leave their queue then. */
+const SLOW_END_MS = 300;
 
 /** Counts of a capture. `life` tells them from earlier ones of the same name. */
 interface Slot {
@@ -66,7 +68,7 @@ export class Kernel extends FakeDatapath {
       this.changed();
     }
     this.#names.entered(performance.now());
-    await this.#scheduler.pause(this.#random.between(0, 2));
+    await this.#scheduler.pause(this.#random.between(0, this.#random.chance(SLOW.share) ? SLOW_END_MS : 2));
     return result;
   }
 

@@ -23,6 +23,8 @@ import type { VirtualSocket } from './socket.ts';
 export const CONTROLLER = 'controller';
 /** Share of the schedules in which the disk of a node lies about what it has synced. */
 const LYING = 0.1;
+/** Share of the nodes whose disk is slow. */
+const SLOW_DISKS = 0.2;
 /** Milliseconds after which a process that has given up is started again. */
 const RESTART_MS = 1000;
 /** Milliseconds since 1970 at the start of a schedule. */
@@ -86,6 +88,10 @@ export class World implements Simulation {
     const faulty = new Random(seed, 7);
     if (faulty.chance(LYING)) {
       faulty.pick(this.hosts)!.disk.lies = true;
+    }
+    const slow = new Random(seed, 8);
+    for (const { disk } of this.hosts) {
+      disk.slowness = slow.chance(SLOW_DISKS) ? slow.pick([30, 100])! : disk.slowness;
     }
     for (const host of this.clusters ? this.hosts : []) {
       host.controllers = own.some(
