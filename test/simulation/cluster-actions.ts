@@ -84,17 +84,19 @@ function cutControllers(stage: Stage): void {
 const ASKED_MS = 3000;
 const ASK_MS = 40;
 
-/** Reads and changes, to all that answer. */
-function askMuch(stage: Stage): void {
-  const { world, random } = stage;
+/** Reads and changes of one policy, if there is one, to all that answer. */
+function askMuch({ world, random }: Stage): void {
+  const there = POLICY_NAMES.filter((name) =>
+    world.answering.some(({ running }) => running.services.view.get('policies', name)),
+  );
+  const params = { name: random.pick(there) ?? POLICY_NAMES[0]! };
+  const path = 'policies/{name}';
   for (let at = 0; at < ASKED_MS; at += ASK_MS) {
     world.scheduler.after(at, undefined, () => {
       if (random.chance(0.2)) {
-        const params = { name: random.pick(POLICY_NAMES)! };
-        const body = { percent: 1 + random.below(100) };
-        send(world, { method: 'patch', path: 'policies/{name}', params, body });
+        send(world, { method: 'patch', path, params, body: { percent: 1 + random.below(100) } });
       } else {
-        readPolicy(stage);
+        send(world, { method: 'get', path, params });
       }
     });
   }
@@ -136,6 +138,13 @@ function stallController(stage: Stage): void {
   }
 }
 
+/** What its next start as a leader needs is not there, once. */
+function failStart(stage: Stage): void {
+  const host = stage.random.pick(stage.world.controllers)!;
+  stage.world.note(host.name, 'will fail when it begins to lead');
+  host.failsToLead = true;
+}
+
 function setClock(stage: Stage): void {
   const { world, random } = stage;
   world.setClock(aController(stage).name, random.between(-1, 1) * random.pick([500, 10_000, 600_000])!);
@@ -171,6 +180,7 @@ function breakOne({ world, random }: Stage): void {
 export const CLUSTER_FAULTS: readonly [weight: number, action: (stage: Stage) => void][] = [
   [6, killController],
   [2, stopController],
+  [1, failStart],
   [3, cutNode],
   [4, cutController],
   [2, cutControllers],

@@ -18,6 +18,8 @@ export class ControllerHost {
   /** Where several controllers run: the process as a whole. */
   clustered: Clustered | undefined;
   listener: Listener | undefined;
+  /** Its next start as a leader fails, as where a port is in use. */
+  failsToLead = false;
   store: RemoteStore | undefined;
 
   constructor(name: string, disk: Disk, clock: ControllerHost['clock']) {

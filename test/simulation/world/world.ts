@@ -23,6 +23,7 @@ import type { VirtualSocket } from './socket.ts';
 export const CONTROLLER = 'controller';
 /** Share of the schedules in which the disk of a node lies about what it has synced. */
 const LYING = 0.1;
+const PORT_IN_USE = 'EADDRINUSE: address already in use';
 /** Share of the nodes whose disk is slow. */
 const SLOW_DISKS = 0.2;
 /** Milliseconds after which a process that has given up is started again. */
@@ -257,8 +258,12 @@ export class World implements Simulation {
     return clusters;
   }
 
-  #lead(options: ControllerOptions): Promise<Controller> {
+  async #lead(options: ControllerOptions): Promise<Controller> {
     const host = this.controllers.find(({ last }) => last === this.scheduler.current)!;
+    if (host.failsToLead) {
+      host.failsToLead = false;
+      throw new Error(PORT_IN_USE);
+    }
     return lead(options, this.#log(host), (running) => this.#takesConnections(host, running));
   }
 
@@ -380,7 +385,9 @@ export class World implements Simulation {
 
 /** What a controller says that does not lead any more, or whose store does not answer, and an agent that it meets. */
 function isOfNoLeader({ message, error }: { message: string; error: Error | undefined }): boolean {
-  return isOfStore(error) || message.includes('a controller was refused that does not');
+  return (
+    isOfStore(error) || error?.message === PORT_IN_USE || message.includes('a controller was refused that does not')
+  );
 }
 
 /** What is said of a disk that was full, and of a file of a disk that lies: it was synced, and is lost or torn. */
