@@ -97,6 +97,9 @@ export class ApplyRun {
     // From here to the end of holding nothing is awaited, so that all reads of the kernel belong to
     // one moment.
     links.look();
+    if (this.#look) {
+      links.doubt();
+    }
     const rows = openedRows(this.#opened, this.#desired, canHold);
     const now = performance.now();
     this.#lookAround(rows, now);

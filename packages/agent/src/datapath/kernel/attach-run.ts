@@ -13,8 +13,6 @@ export class AttachRun {
   readonly #result: ApplyResult;
   /** Keys of attached programs that belong to the state. */
   readonly kept = new Set<string>();
-  /** Keys of programs that were found in place in this run. */
-  readonly #inPlace = new Set<string>();
   /** Keys of programs that must be attached again, in front of the others. */
   pushedBack: ReadonlySet<string> = new Set();
 
@@ -29,14 +27,9 @@ export class AttachRun {
     return !this.#opened.links.holds(attachment);
   }
 
-  /** Whether `attach` would have nothing to do. It asks the kernel, once in a run. */
+  /** Whether `attach` would have nothing to do. */
   isInPlace({ attachment }: Placed): boolean {
-    const key = attachmentKey(attachment);
-    const isThere = this.#inPlace.has(key) || this.#opened.links.attached(attachment);
-    if (isThere) {
-      this.#inPlace.add(key);
-    }
-    return isThere && !this.pushedBack.has(key);
+    return this.#opened.links.attached(attachment) && !this.pushedBack.has(attachmentKey(attachment));
   }
 
   /**

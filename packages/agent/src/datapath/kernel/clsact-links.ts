@@ -103,6 +103,9 @@ export class ClsactLinks implements Links {
     return this.#held.has(attachmentKey(attachment));
   }
 
+  /** Nothing to do: the kernel reports changes of filters. */
+  doubt(): void {}
+
   attached({ ifindex, hook, program }: Attachment): boolean {
     return this.#find(ifindex, hook, program) !== undefined;
   }

@@ -34,6 +34,8 @@ export class HookFilters {
   /** Hooks without a reported change since they were read, by ifindex and hook. */
   readonly #known = new Map<string, Place>();
   #readAt = 0;
+  /** ifindexes of devices that have gone since this was asked. Undefined: reports were lost. */
+  #gone: Set<number> | undefined = new Set();
 
   /** @param filters reads filters from the kernel; its creator closes it */
   constructor(filters: TcFilters) {
@@ -53,11 +55,27 @@ export class HookFilters {
       this.#readAt = now;
       this.#known.clear();
     }
+    if (changes === undefined) {
+      this.#gone = undefined;
+    }
     for (const message of changes ?? []) {
+      if (message.type === RTM.DELLINK && message.data.length >= 8) {
+        this.#gone?.add(getU32(message.data, 4));
+      }
       if (mayTell(message)) {
         this.forget(getU32(message.data, 4));
       }
     }
+  }
+
+  /**
+   * ifindexes of devices that have gone since the last call, also where another one has the ifindex
+   * now. Undefined: not known, because reports of the kernel were lost.
+   */
+  takeGone(): ReadonlySet<number> | undefined {
+    const gone = this.#gone;
+    this.#gone = new Set();
+    return gone;
   }
 
   /**

@@ -65,8 +65,10 @@ export interface Links {
    * dropped.
    */
   switchTo(programs: ReadonlyMap<ProgramName, number>): void;
-  /** Makes later queries see all changes that others have made until now. */
+  /** Makes later queries see what the kernel has reported until now. */
   look(): void;
+  /** Makes later queries ask the kernel about each program: others may have detached it, which it does not report. */
+  doubt(): void;
   /** True if it was attached and not detached here. Does not query the kernel. */
   holds(attachment: Attachment): boolean;
   /** True if it is still attached to its device. It is removed together with the device. */

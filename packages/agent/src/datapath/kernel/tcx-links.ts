@@ -25,6 +25,8 @@ export class TcxLinks implements Links {
   readonly #folder: string;
   /** Key to file descriptor of the link. */
   readonly #held = new Map<string, number>();
+  /** Keys of links that were in place when the kernel was asked. Their devices have not gone since. */
+  readonly #known = new Set<string>();
   readonly #filters = new TcFilters();
   readonly #places = new HookFilters(this.#filters);
   /** The programs of each hook, of a list of programs that is asked for again and again. */
@@ -62,18 +64,37 @@ export class TcxLinks implements Links {
     }
   }
 
-  /** Nothing to do: tcx hooks are queried each time. */
+  /** A device that was made again with the same ifindex has none of the programs of the former one. */
   look(): void {
     this.#places.look();
+    const gone = this.#places.takeGone();
+    for (const key of this.#known) {
+      if (gone === undefined || gone.has(parseKey(key)!.ifindex)) {
+        this.#known.delete(key);
+      }
+    }
+  }
+
+  doubt(): void {
+    this.#known.clear();
   }
 
   holds(attachment: Attachment): boolean {
     return this.#held.has(attachmentKey(attachment));
   }
 
+  /** Each question waits for those who make devices, and a node has hundreds of links. */
   attached(attachment: Attachment): boolean {
-    const link = this.#held.get(attachmentKey(attachment));
-    return link !== undefined && tcxLinkInfo(link).ifindex === attachment.ifindex;
+    const key = attachmentKey(attachment);
+    const link = this.#held.get(key);
+    if (link === undefined || this.#known.has(key)) {
+      return link !== undefined;
+    }
+    const isThere = tcxLinkInfo(link).ifindex === attachment.ifindex;
+    if (isThere) {
+      this.#known.add(key);
+    }
+    return isThere;
   }
 
   attach(attachment: Attachment, program: number): void {
@@ -90,6 +111,7 @@ export class TcxLinks implements Links {
       throw error;
     }
     this.#held.set(key, link);
+    this.#known.add(key);
   }
 
   /** Kernel id of the last program of ours at a hook. */
@@ -167,6 +189,7 @@ export class TcxLinks implements Links {
       return;
     }
     this.#held.delete(key);
+    this.#known.delete(key);
     rmSync(join(this.#folder, key), { force: true });
     try {
       // Closing the last descriptor detaches in the background. An explicit detach takes effect
@@ -193,6 +216,7 @@ export class TcxLinks implements Links {
       closeFd(link);
     }
     this.#held.clear();
+    this.#known.clear();
     this.#places.close();
     this.#filters.close();
   }
