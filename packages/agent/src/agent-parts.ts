@@ -62,6 +62,6 @@ export interface AgentParts {
   /** Records the events of the agent. */
   events: EventRecorder;
   log: Logger;
-  /** Milliseconds between checks for interference. Default 500. */
+  /** Milliseconds between checks for interference. Default 400. */
   repairIntervalMs?: number;
 }

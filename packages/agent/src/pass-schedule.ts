@@ -3,8 +3,11 @@ import { Coalesced } from '@mirrorplane/base';
 import { isHelper } from './netlink/helper-pair.ts';
 import type { Link } from './netlink/link.ts';
 
-/** Default milliseconds between checks whether anything was changed by others. */
-const CHECK_INTERVAL_MS = 500;
+/**
+ * Default milliseconds between checks whether anything was changed by others. Two of them ask all hooks,
+ * and what others detach is to be in its place again within a second.
+ */
+const CHECK_INTERVAL_MS = 400;
 /** Milliseconds after which a pass looks for interference in any case. */
 const LOOK_INTERVAL_MS = 10_000;
 /**

@@ -190,6 +190,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const addresses = new KnownAddresses(client);
     links.on('addresses', () => addresses.forget());
     const own = new KnownHostAddresses();
+    closers.add(() => own.close());
     links.on('network', () => own.forget());
     links.on('regular', () => {
       addresses.forget();
@@ -208,7 +209,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
       nextHops,
       identities,
       ...(forwarding && { forwarding }),
-      hostAddresses: () => own.of(links.links()),
+      hostAddresses: () => own.current(),
       ...(options.maxRate !== undefined && { maxRate: options.maxRate }),
       ...(options.maxHops !== undefined && { maxHops: options.maxHops }),
       statistics: (ifindex) => deviceStatistics(client, ifindex),

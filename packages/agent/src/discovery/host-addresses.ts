@@ -2,40 +2,57 @@
  * The addresses of the node itself. On an edge, traffic with these addresses is not business
  * traffic.
  */
-import { networkInterfaces } from 'node:os';
-import type { Link } from '../netlink/link.ts';
+import { RtSync } from '../netlink/rt-sync.ts';
+import { AF_INET, attributes, ipv4Text, RTM } from '../netlink/rtnetlink.ts';
+
+/** struct ifaddrmsg and its attributes, include/uapi/linux/if_addr.h. */
+const IFADDRMSG = 8;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const AF_INET6 = 10;
 
 /**
- * IPv4 and IPv6 addresses of all devices that are up in the agent's network namespace. Sorted, each
- * once.
+ * IPv4 and IPv6 addresses of all devices of a network namespace, with and without a carrier. Sorted,
+ * each once. @throws NetlinkError
  */
-export function hostAddresses(): string[] {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
-  return [...new Set(addresses)].sort();
+export function hostAddresses(socket: RtSync): string[] {
+  const found = new Set<string>();
+  for (const { type, data } of socket.dump(RTM.GETADDR, Buffer.alloc(IFADDRMSG))) {
+    if (type !== RTM.NEWADDR || data.length < IFADDRMSG) {
+      continue;
+    }
+    const attrs = attributes(data, IFADDRMSG);
+    const address = attrs.get(IFA_LOCAL) ?? attrs.get(IFA_ADDRESS);
+    if (data[0] === AF_INET && address?.length === 4) {
+      found.add(ipv4Text(address));
+    } else if (data[0] === AF_INET6 && address?.length === 16) {
+      found.add(ipv6Text(address));
+    }
+  }
+  return [...found].sort();
+}
+
+function ipv6Text(bytes: Buffer): string {
+  return Array.from({ length: 8 }, (_, group) => bytes.readUInt16BE(2 * group).toString(16)).join(':');
 }
 
 /**
- * Remembers the addresses. Reading them lists all devices of the kernel, and waits for the lock of a
- * process that is making one: a pass for this device must not. A new device without addresses changes
- * nothing, and the kernel reports addresses.
+ * Remembers the addresses of the node. The kernel reports changes of addresses, and a pass for a device
+ * that has just appeared must ask for nothing that has not changed.
  */
 export class KnownHostAddresses {
+  readonly #socket = new RtSync();
   readonly #read: () => string[];
   #known: string[] | undefined;
-  /** Devices when the addresses were read, by ifindex, and whether each was up. */
-  #devices: ReadonlyMap<number, boolean> = new Map();
 
-  /** @param read reads the addresses. Default `hostAddresses` */
-  constructor(read: () => string[] = hostAddresses) {
-    this.#read = read;
+  /** @param read reads the addresses. Default: `hostAddresses` of this network namespace */
+  constructor(read?: () => string[]) {
+    this.#read = read ?? (() => hostAddresses(this.#socket));
   }
 
-  /** As `hostAddresses`. @param links the current devices */
-  of(links: readonly Link[]): string[] {
-    if (this.#known === undefined || this.#haveChanged(links)) {
-      this.#devices = new Map(links.map(({ ifindex, up }) => [ifindex, up]));
-      this.#known = this.#read();
-    }
+  /** As `hostAddresses`. */
+  current(): string[] {
+    this.#known ??= this.#read();
     return this.#known;
   }
 
@@ -44,9 +61,7 @@ export class KnownHostAddresses {
     this.#known = undefined;
   }
 
-  /** Whether one of the devices is gone, or has been set up or down. */
-  #haveChanged(links: readonly Link[]): boolean {
-    const known = links.filter(({ ifindex }) => this.#devices.has(ifindex));
-    return known.length < this.#devices.size || known.some(({ ifindex, up }) => this.#devices.get(ifindex) !== up);
+  close(): void {
+    this.#socket.close();
   }
 }
