@@ -42,6 +42,7 @@ export class CurrentProgram {
   /** Why the newest program is not on the disk. Undefined: it is, or it is not known yet. */
   #unsaved: string | undefined;
   #again: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(parts: CurrentProgramParts) {
     this.#parts = parts;
@@ -133,6 +134,7 @@ export class CurrentProgram {
 
   /** Ends all tries to store a program once more. */
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#again);
   }
 
@@ -163,7 +165,10 @@ export class CurrentProgram {
 
   #later(run: () => void): void {
     clearTimeout(this.#again);
-    this.#again = setTimeout(run, SAVE_AGAIN_MS).unref();
+    // A write that fails after the end would replace the program of the next agent with this one.
+    if (!this.#closed) {
+      this.#again = setTimeout(run, SAVE_AGAIN_MS).unref();
+    }
   }
 
   #noteSaved(program: NodeProgram): void {

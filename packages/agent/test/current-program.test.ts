@@ -138,3 +138,30 @@ test('of two programs that cannot be stored, both are said not to be', async (t)
     ['rejected', 'rejected'],
   );
 });
+
+test('an agent that has ended does not store its program over that of the next one', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let fail: (error: Error) => void = () => undefined;
+  let saves = 0;
+  const current = new CurrentProgram({
+    node: 'node-1',
+    programs: {
+      load: async () => undefined,
+      save: () => {
+        saves++;
+        return new Promise<void>((_, reject) => {
+          fail = reject;
+        });
+      },
+    },
+    log: pino({ level: 'silent' }),
+    changed: () => undefined,
+  });
+  current.take(copying(1));
+  current.close();
+  fail(new Error('no space left on device'));
+  await turn();
+  t.mock.timers.tick(60_000);
+  await turn();
+  assert.equal(saves, 1);
+});

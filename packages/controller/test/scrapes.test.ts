@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import test from 'node:test';
+import { until } from '@mirrorplane/base';
 import { MOST_OF_USER, Scrapes } from '../src/auth/scrapes.ts';
 
 test('a user has few scrapes at once, another one has places of its own, and one that ends gives its place back', async () => {
@@ -29,4 +30,14 @@ test('a user has few scrapes at once, another one has places of its own, and one
   await assert.rejects(scrapes.run('one', fails), /no memory/);
   await scrapes.run('one', scrape);
   await assert.rejects(scrapes.run('one', scrape), /under way/);
+});
+
+test('a scrape that nobody reads gives its place back', async () => {
+  const scrapes = new Scrapes(20);
+  const scrape = async () => ({ contentType: 'text/plain', text: Readable.from(['a']) });
+  for (let count = 0; count < MOST_OF_USER; count++) {
+    await scrapes.run('one', scrape);
+  }
+  const again = () => scrapes.run('one', scrape).catch(() => undefined);
+  await until('a place', again, { limitMs: 5000 });
 });

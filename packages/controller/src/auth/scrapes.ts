@@ -6,10 +6,18 @@ import { ProblemError } from '../problems/problems.ts';
 
 /** Scrapes of one user at a time: two servers that scrape alike, and a person who looks. */
 export const MOST_OF_USER = 4;
+/** Milliseconds that a scrape has to be read. Its reader may be gone without a word. */
+const READ_MS = 60_000;
 
 export class Scrapes {
   readonly #collections = new Serial();
   readonly #open = new Map<string, number>();
+  readonly #readMs: number;
+
+  /** @param readMs milliseconds that a scrape has to be read */
+  constructor(readMs = READ_MS) {
+    this.#readMs = readMs;
+  }
 
   /**
    * Runs a scrape, after those that came before.
@@ -27,7 +35,12 @@ export class Scrapes {
     this.#open.set(holder, count + 1);
     try {
       const rendered = await this.#collections.run(scrape);
-      rendered.text.once('close', () => this.#end(holder));
+      const { text } = rendered;
+      const timer = setTimeout(() => text.destroy(), this.#readMs).unref();
+      text.once('close', () => {
+        clearTimeout(timer);
+        this.#end(holder);
+      });
       return rendered;
     } catch (error) {
       this.#end(holder);

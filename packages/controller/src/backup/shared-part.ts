@@ -5,7 +5,7 @@ import path from 'node:path';
 import { hashOfLine, parseChainLine } from '@mirrorplane/contract/audit-chain';
 import { AUDIT_LOG, isBeginning } from '../shared/audit-local.ts';
 import { ClusterKey, writeClusterKey } from '../shared/cluster-key.ts';
-import { isSealedBy, type Mark, readMark, requireKey } from '../shared/mark.ts';
+import { dropFormerKey, isSealedBy, type Mark, readMark, requireKey } from '../shared/mark.ts';
 import { emptyFor } from '../shared/move.ts';
 import { MOVING_FILE } from '../shared/moving.ts';
 import { readPieces } from '../shared/pieces.ts';
@@ -84,6 +84,8 @@ async function keyInUse(
   if (mark?.state !== 'shared') {
     throw new Error('controllers share nothing in this etcd yet: start one first');
   }
+  // A controller that was stopped meanwhile does this when it starts.
+  dropFormerKey(data, mark);
   const key = requireKey(data, mark);
   return { key, isSettled: !key.hasFormer && isSealedBy(key, mark) };
 }

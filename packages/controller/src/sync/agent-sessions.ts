@@ -10,6 +10,7 @@ import {
 } from '@mirrorplane/contract';
 import { programDigest } from '@mirrorplane/contract/program-digest';
 import type { WebSocket } from 'ws';
+import { originOf } from '../auth/origin.ts';
 import type { Services } from '../services.ts';
 import { policyNames } from '../store/policies.ts';
 import type { PolicyRecord } from '../store/records.ts';
@@ -125,7 +126,7 @@ export class AgentSessions {
 
   /** Milliseconds until an agent of a node may connect again that has sent bad messages. 0: it may. */
   pauseOf(node: string, address: string): number {
-    return Math.max(this.#bad.pauseOf(node), this.#bad.pauseOf(`${node} ${address}`));
+    return Math.max(this.#bad.pauseOf(node), this.#bad.pauseOf(strangerOf(node, address)));
   }
 
   /** Totals with this reading are on disk. Acknowledges them to the agent, if it is connected. */
@@ -269,7 +270,7 @@ export class AgentSessions {
     const { live, observer, log } = this.#services;
     const { node, address } = session.peer;
     // Who has a copy of a certificate may not keep the agent of the node away.
-    this.#bad.add(this.#sessions.get(node) === session ? node : `${node} ${address}`);
+    this.#bad.add(this.#sessions.get(node) === session ? node : strangerOf(node, address));
     const message = `a message of the agent cannot be taken: ${problem.slice(0, MAX_PROBLEM)}`;
     log.warn({ node, problem }, 'agent sent a bad message');
     if (live.badMessage(node, { code: 'MESSAGES_REFUSED', message })) {
@@ -367,3 +368,6 @@ function storedPolicy(view: View, uid: string): Stored<PolicyRecord> | undefined
   }
   return undefined;
 }
+
+/** Who sends messages of a node on a connection that is not accepted, for `BadMessages`. */
+const strangerOf = (node: string, address: string) => `${node} ${originOf(address)}`;
