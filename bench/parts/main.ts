@@ -10,6 +10,7 @@ import { Session } from 'node:inspector/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { GCProfiler } from 'node:v8';
 import type { NodeRecord } from '@mirrorplane/controller/testing';
 import { keyOf, openSqliteStore } from '@mirrorplane/controller/testing';
 import { fillStore } from '../scale/fill.ts';
@@ -175,6 +176,7 @@ async function rest({ nodes }: World): Promise<void> {
   }
   const bytes = written.reduce((sum, { length }) => sum + length, 0);
   const [before, own, began] = [all(), cpuMs(), performance.now()];
+  const garbage = collected();
   let reports = 0;
   while (reports < written.length) {
     const due = Math.min(written.length, ((performance.now() - began) / REPORT_MS) * nodes.length);
@@ -188,6 +190,28 @@ async function rest({ nodes }: World): Promise<void> {
   row('rest: of that the main thread', [(cpuMs() - own) / seconds]);
   row('rest: reports in a second', [reports / seconds], '');
   row('rest: size of a report', [bytes / reports / 1000], 'kB');
+  const { allocated, aged, ms } = garbage();
+  row('rest: allocated in all, for each report', [allocated / reports / 1000], 'kB');
+  row('rest: of that moved to the old space', [aged / reports / 1000], 'kB');
+  row('rest: collections of garbage in a second', [ms / seconds]);
+}
+
+/** Counts what is allocated from now on. The result says it: bytes, and milliseconds of collections. */
+function collected(): () => { allocated: number; aged: number; ms: number } {
+  const profiler = new GCProfiler();
+  profiler.start();
+  const before = process.memoryUsage().heapUsed;
+  return () => {
+    const sum = { allocated: process.memoryUsage().heapUsed - before, aged: 0, ms: 0 };
+    for (const { gcType, cost, beforeGC, afterGC } of profiler.stop()?.statistics ?? []) {
+      sum.allocated += beforeGC.heapStatistics.usedHeapSize - afterGC.heapStatistics.usedHeapSize;
+      sum.ms += cost / 1000;
+      const old = (of: typeof beforeGC) =>
+        of.heapSpaceStatistics.find(({ spaceName }) => spaceName === 'old_space')?.spaceUsedSize ?? 0;
+      sum.aged += gcType === 'Scavenge' ? old(afterGC) - old(beforeGC) : 0;
+    }
+    return sum;
+  };
 }
 
 async function reads(world: World): Promise<void> {

@@ -5,7 +5,6 @@ import {
   type PolicyPart,
   partsOf,
   programOf,
-  remembered,
   type SharedList,
 } from '@mirrorplane/contract';
 
@@ -67,5 +66,18 @@ export function samePart(a: PolicyPart, b: PolicyPart): boolean {
   return a.captures === b.captures && a.deliveries === b.deliveries && a.terminations === b.terminations;
 }
 
-/** JSON of a list of a part, which is made once. */
-export const textOf: (list: SharedList) => string = remembered(JSON.stringify);
+const texts = new WeakMap<SharedList, WeakRef<{ text: string }>>();
+
+/**
+ * JSON of a list of a part. All nodes that have the list are told the same text, so it is kept until the
+ * next collection of all garbage: texts of a large cluster that nobody asks for would take tens of MiB.
+ */
+export function textOf(list: SharedList): string {
+  const known = texts.get(list)?.deref();
+  if (known) {
+    return known.text;
+  }
+  const text = JSON.stringify(list);
+  texts.set(list, new WeakRef({ text }));
+  return text;
+}

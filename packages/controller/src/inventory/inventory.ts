@@ -162,7 +162,10 @@ export function sightingOf(
   { node, domain, present }: { node: LiveNode; domain: string | undefined; present: boolean },
 ): Sighting {
   return {
-    ...{ node: node.name, domain, source, present },
+    node: node.name,
+    domain,
+    source,
+    present,
     since: node.seen[id] ?? 0,
     claimedSince: source.guest === 'absent' ? undefined : (node.claimed[id] ?? 0),
     runningSince: source.guest === 'running' ? (node.running[id] ?? 0) : undefined,

@@ -76,14 +76,17 @@ export class Readings {
     const terminations = new Map(totals.terminations.map((report) => [report.termination, report]));
     const arrivals = { at: new Date(readAt).toISOString(), toldAt: now, terminations };
     this.#arrivals = [...this.#arrivals, arrivals].slice(-KEPT);
-    for (const target of targetsOf(totals)) {
-      const before = of(target)?.toldBefore(readAt);
-      if (before) {
-        this.arrivedBefore.set(target, before);
-      }
-    }
     for (const { delivery, policy, sent } of totals.deliveries) {
-      const before = this.#arrivedOf(delivery)?.terminations.get(terminationId(policy, name));
+      const target = targetOf(delivery);
+      const told = target === undefined ? undefined : of(target)?.toldBefore(readAt);
+      if (target !== undefined && told) {
+        this.arrivedBefore.set(target, told);
+      }
+      const reading = target === undefined ? undefined : (told ?? this.arrivedBefore.get(target));
+      if (reading === undefined || reading.terminations.size === 0) {
+        continue;
+      }
+      const before = reading.terminations.get(terminationId(policy, name));
       const packets = (before ? arrived(before) : 0) - sent.packets;
       if (packets > (this.#surplus.get(delivery)?.packets ?? 0)) {
         this.#surplus.set(delivery, { packets, at: now });
@@ -100,17 +103,13 @@ export class Readings {
    */
   back(totals: Ends, of: (node: string) => Readings | undefined): void {
     this.version++;
-    for (const target of targetsOf(totals)) {
-      const last = of(target)?.toldBefore(Number.POSITIVE_INFINITY);
+    for (const { delivery } of totals.deliveries) {
+      const target = targetOf(delivery);
+      const last = target === undefined ? undefined : of(target)?.toldBefore(Number.POSITIVE_INFINITY);
       if (last) {
-        this.arrivedBefore.set(target, last);
+        this.arrivedBefore.set(target!, last);
       }
     }
-  }
-
-  #arrivedOf(delivery: string): ArrivalReading | undefined {
-    const parts = parseDeliveryId(delivery);
-    return parts?.kind === 'erspan' ? this.arrivedBefore.get(parts.node) : undefined;
   }
 
   /**
@@ -138,8 +137,8 @@ export class Readings {
   }
 }
 
-/** Names of the nodes that the deliveries of a report send to. */
-function targetsOf({ deliveries }: Ends): Set<string> {
-  const parts = deliveries.map(({ delivery }) => parseDeliveryId(delivery));
-  return new Set(parts.flatMap((one) => (one?.kind === 'erspan' ? [one.node] : [])));
+/** Name of the node that a delivery sends to. Undefined: it stays on its node. */
+function targetOf(delivery: string): string | undefined {
+  const parts = parseDeliveryId(delivery);
+  return parts?.kind === 'erspan' ? parts.node : undefined;
 }
