@@ -40,12 +40,16 @@ export function erspanDeliveryId(policy: string, node: string): string {
   return `${policy}/to/${node}`;
 }
 
+const EARLIER = '/before';
+/** The most changes of a destination on its node whose deliveries can stay at once. */
+const MAX_EARLIER = 8;
+
 /**
  * The state of a delivery before a change. It stays while senders may still use it. `delivery` is
- * the id of a local or edge delivery.
+ * the id of a local or edge delivery, or of an earlier one: a destination may change again.
  */
 export function earlierDeliveryId(delivery: string): string {
-  return `${delivery}/before`;
+  return `${delivery}${EARLIER}`;
 }
 
 /** The parts of a delivery id. */
@@ -64,8 +68,10 @@ export function parseDeliveryId(id: string): DeliveryIdParts | undefined {
     const node = id.slice(end + 4);
     return node === '' || node.includes('/') ? undefined : { policy: id.slice(0, end), kind: 'erspan', node };
   }
-  const rest = id.slice(end + 1);
-  const kind = rest.endsWith('/before') ? rest.slice(0, -'/before'.length) : rest;
+  let kind = id.slice(end + 1);
+  for (let times = 0; times < MAX_EARLIER && kind.endsWith(EARLIER); times++) {
+    kind = kind.slice(0, -EARLIER.length);
+  }
   return kind === 'local' || kind === 'edge' ? { policy: id.slice(0, end), kind } : undefined;
 }
 

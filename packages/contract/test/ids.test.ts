@@ -56,7 +56,7 @@ test('the id of a delivery is read as a pattern would read it', () => {
   fc.assert(
     fc.property(fc.array(word, { maxLength: 7 }), fc.boolean(), (words, isJoined) => {
       const id = words.join(isJoined ? '/' : '');
-      const [, policy, kind, node] = /^([^/]+)\/(?:(local|edge)(?:\/before)?|to\/([^/]+))$/.exec(id) ?? [];
+      const [, policy, kind, node] = /^([^/]+)\/(?:(local|edge)(?:\/before){0,8}|to\/([^/]+))$/.exec(id) ?? [];
       const parts = node === undefined ? { policy, kind } : { policy, kind: 'erspan', node };
       assert.deepEqual(parseDeliveryId(id), policy === undefined ? undefined : parts);
       known += policy === undefined ? 0 : 1;

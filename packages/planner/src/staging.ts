@@ -303,7 +303,10 @@ function keepEnds(
       // new home yet.
       return [end];
     }
-    const id = there && JSON.stringify(there) !== JSON.stringify(plain) ? earlierDeliveryId(way.id) : way.id;
+    const id = earlierId(plain, deliveries);
+    if (id === undefined) {
+      return [];
+    }
     deliveries.set(id, { ...plain, id });
     return [{ ...end, delivery: id }];
   });
@@ -312,6 +315,19 @@ function keepEnds(
   }
   const terminations = [...part.terminations, ...kept].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   return { ...part, deliveries: sorted(deliveries.values()), terminations };
+}
+
+/**
+ * The id under which an earlier delivery stays. Another one may be there: that of now, and those of
+ * still earlier numbers that senders may use. Undefined: there are too many.
+ */
+function earlierId(earlier: Delivery, there: ReadonlyMap<string, Delivery>): string | undefined {
+  let { id } = earlier;
+  const isFree = () => !there.has(id) || JSON.stringify(there.get(id)) === JSON.stringify({ ...earlier, id });
+  while (!isFree()) {
+    id = earlierDeliveryId(id);
+  }
+  return parseDeliveryId(id) && id;
 }
 
 /** Whether a delivery sends what the termination of `node` receives. */

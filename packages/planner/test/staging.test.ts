@@ -82,6 +82,28 @@ test('a destination that changes on its node has both ways in until the sender u
   assert.equal(cluster.fromFirst.length, 1);
 });
 
+test('a destination that changes twice on its node has a way in for each that the sender may still use', () => {
+  const cluster = settled(policy(['a1'], 'a2'));
+  for (const destination of ['b2', 'c2']) {
+    cluster.policies = [policy(['a1'], destination)];
+    cluster.tell();
+    cluster.apply('node-2');
+    cluster.tell(); // the sender is told, and does nothing yet
+    assert.equal(cluster.pathOf('a1'), 'a2');
+  }
+  const ways = cluster.fromFirst.map(({ delivery }) => delivery);
+  assert.deepEqual(ways.sort(), ['u-p/local', 'u-p/local/before', 'u-p/local/before/before']);
+  for (let round = 0; round < 3; round++) {
+    cluster.tell();
+    cluster.apply('node-1');
+    cluster.tell();
+    cluster.apply('node-2');
+  }
+  assert.equal(cluster.pathOf('a1'), 'c2');
+  cluster.settle();
+  assert.equal(cluster.fromFirst.length, 1);
+});
+
 test('a disconnected sender delays no node: its receiver ends at once', () => {
   const cluster = settled(policy(['a1'], 'a2'));
   cluster.away.add('node-1');
