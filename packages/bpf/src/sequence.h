@@ -36,8 +36,12 @@ static __always_inline bool next_number(struct delivery *delivery, __u32 packets
     return true;
 }
 
-/* If a number is further behind than this, it is not late: the sender has started again. */
-#define LATE_NUMBERS 4096
+/*
+ * If a number is further behind than this, it is not late: the sender has started again. So many
+ * super-packets of 64 segments, or single packets at the begin of a lane, where a sender starts.
+ */
+#define LATE_PACKETS 4096
+#define LATE_NUMBERS (LATE_PACKETS << 6)
 /*
  * A sender that starts again begins with 0. A number below this one that is further ahead than this
  * has passed the end of its lane: the sender has started again, and has not lost all between.
@@ -45,11 +49,11 @@ static __always_inline bool next_number(struct delivery *delivery, __u32 packets
 #define FIRST_NUMBERS (1U << 16)
 /*
  * A lane can be ahead by this much at any time, and by so much more for each tick since its last
- * packet: no CPU makes more copies in a tick, of 1 to 4 milliseconds. What is further ahead is not
- * lost: the sender has started again.
+ * packet: no CPU gives more numbers in a tick, of 1 to 4 milliseconds (at 4 ms, 33 million a second).
+ * What is further ahead is not lost: the sender has started again.
  */
 #define NUMBERS_AHEAD (1U << 24)
-#define NUMBERS_A_TICK_SHIFT 14
+#define NUMBERS_A_TICK_SHIFT 17
 
 /* How far a number is ahead of the expected one, negative where it is behind. Of the same lane. */
 static __always_inline __s32 ahead_of(__u32 sequence, __u32 next) {
@@ -60,7 +64,7 @@ static __always_inline __s32 ahead_of(__u32 sequence, __u32 next) {
 static __always_inline bool has_started_again(__u32 sequence, __s32 ahead, __u32 ticks) {
     if (ahead < -LATE_NUMBERS)
         return true;
-    if ((sequence & NUMBER_MASK) < FIRST_NUMBERS && ahead > (__s32)FIRST_NUMBERS)
+    if ((sequence & NUMBER_MASK) < FIRST_NUMBERS && (ahead > (__s32)FIRST_NUMBERS || ahead < -LATE_PACKETS))
         return true;
     return ahead > (__s64)NUMBERS_AHEAD + ((__s64)ticks << NUMBERS_A_TICK_SHIFT);
 }

@@ -64,6 +64,8 @@ export class CounterReader {
     delivery: Buffer.alloc(LAYOUT.delivery_counters.size * this.#cpus),
     termination: Buffer.alloc(LAYOUT.termination_counters.size * this.#cpus),
   } satisfies Record<CountedKind, Buffer>;
+  /** By delivery: the numbers that were read last, when it had sent so many packets. */
+  readonly #given = new Map<string, { sent: number; numbered: readonly number[] }>();
   readonly #names: Names = {
     capture: new CountedNames(),
     delivery: new CountedNames(),
@@ -144,6 +146,7 @@ export class CounterReader {
       this.#maps.termination_sequences.update(u32Key(slot), Buffer.alloc(LAYOUT.sequence_state.size));
     }
     if (kind === 'delivery') {
+      this.#given.clear();
       for (const key of sequenceKeys(slot)) {
         this.#maps.delivery_sequences.update(key, Buffer.alloc(8));
       }
@@ -176,12 +179,12 @@ export class CounterReader {
       if (sums) {
         const counts = decodeDeliveryCounters(sums);
         // A node has a delivery for each policy of its pool, and nearly all of them send nothing.
-        const numbered = counts.sent.packets > 0 ? this.#numbered(id) : [];
+        const numbered = this.#numbered(id, counts.sent.packets);
         deliveries.push({
           ...name,
           ...this.#life('delivery', id),
           ...counts,
-          ...(numbered.length > 0 && { numbered }),
+          ...(numbered.length > 0 && { numbered: [...numbered] }),
         });
       }
     }
@@ -242,14 +245,23 @@ export class CounterReader {
     return decodeSequences(state);
   }
 
-  /** How many numbers of each lane a delivery has given, up to the last lane that was used. */
-  #numbered(id: string): number[] {
+  /**
+   * How many numbers of each lane a delivery has given, up to the last lane that was used. They are
+   * read again where it has sent more since: each lane is a call.
+   */
+  #numbered(id: string, sent: number): readonly number[] {
+    const known = this.#given.get(id);
+    if (sent === 0 || known?.sent === sent) {
+      return sent === 0 ? [] : known!.numbered;
+    }
     const given = Buffer.alloc(8);
-    return untilLast(
+    const numbered = untilLast(
       sequenceKeys(this.#slots.find('delivery', id)!, this.#cpus).map((key) =>
         this.#maps.delivery_sequences.lookup(key, given) ? Number(given.readBigUInt64LE()) : 0,
       ),
     );
+    this.#given.set(id, { sent, numbered });
+    return numbered;
   }
 
   #sums(kind: CountedKind, id: string): number[] | undefined {
