@@ -54,7 +54,8 @@ export class ControllerProcess {
     const flags = ['--disable-warning=ExperimentalWarning', ...profile];
     const child = spawn(process.execPath, [...flags, MAIN, '--data', this.#data, ...listen], {
       stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, NODE_COMPILE_CACHE: COMPILED },
+      // As the package starts it (packaging/files/bin/mirrorplane-controller).
+      env: { MALLOC_ARENA_MAX: '2', ...process.env, NODE_COMPILE_CACHE: COMPILED },
     });
     this.#child = child;
     const said: string[] = [];
