@@ -8,7 +8,7 @@ export const KNOBS: readonly Patch[] = [
   { file: 'contract/src/names.ts', find: 'export const MAX_SESSION = 1023;', put: 'export const MAX_SESSION = 5;' },
   {
     file: 'agent/src/pass-schedule.ts',
-    find: 'const CHECK_INTERVAL_MS = 500;',
+    find: 'const CHECK_INTERVAL_MS = 400;',
     put: 'const CHECK_INTERVAL_MS = 3000;',
   },
   {
