@@ -155,6 +155,11 @@ function relaysOf({ deliveries }: PolicyPart): ReadonlySet<string> {
   return new Set(deliveries.flatMap(({ duringHandover }) => duringHandover?.delivery ?? []));
 }
 
+/** Ids of deliveries that something of a part names. */
+function usedIn(part: PolicyPart): Set<string> {
+  return new Set([...[...part.captures, ...part.terminations].map(({ delivery }) => delivery), ...relaysOf(part)]);
+}
+
 /**
  * @param mayKeep by id of each new delivery that is not ready: whether captures may keep their
  * earlier one
@@ -166,7 +171,7 @@ function withEarlier(
 ): PolicyPart {
   const relays = relaysOf(part);
   const stay = part.deliveries.filter(({ id }) => !mayKeep.has(id) || relays.has(id));
-  const used = new Set([...[...part.captures, ...part.terminations].map(({ delivery }) => delivery), ...relays]);
+  const used = usedIn(part);
   const [needed, prepared] = [stay.filter(({ id }) => used.has(id)), stay.filter(({ id }) => !used.has(id))];
   const deliveries = new Map(needed.map((one) => [one.id, one]));
   const captured = new Map(before?.captures.map((capture) => [capture.id, capture]));
@@ -188,6 +193,13 @@ function withEarlier(
   // What is only prepared for a handover waits for the earlier delivery with its id.
   for (const one of prepared.filter(({ id }) => !deliveries.has(id))) {
     deliveries.set(one.id, one);
+  }
+  // A way that is not ready, and that nothing uses: its being there would be taken for a sign that it is.
+  const inUse = usedIn({ ...part, captures, deliveries: [...deliveries.values()] });
+  for (const id of mayKeep.keys()) {
+    if (!inUse.has(id)) {
+      deliveries.delete(id);
+    }
   }
   return { ...part, captures, deliveries: sorted(deliveries.values()) };
 }

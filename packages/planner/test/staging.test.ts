@@ -222,6 +222,29 @@ test('a destination that moves before its new node is ready is delivered to wher
   }
 });
 
+test('a way that a node was told to relay by is not ready because it is still there', () => {
+  const moving = plan([policy(['b2'], 'a2')], moved({ a2: ['node-2', 'node-3'] })).programs;
+  // No other node sends to node-2, which relays to node-3 while a2 moves there. Then a2 is there.
+  const relaying: PlannedProgram = { ...moving.get('node-2')!, terminations: [] };
+  const captures = relaying.captures.map((capture) => ({ ...capture, delivery: 'u-p/to/node-3' }));
+  const planned = new Map([...moving, ['node-2', { ...relaying, captures }]]);
+  const unready = { ...moving.get('node-3')!, terminations: [] };
+  const known = (program: PlannedProgram) => ({
+    confirmed: program,
+    last: program,
+    possible: [program],
+    connected: true,
+  });
+  for (let round = 0, last = relaying; round < 3; round++) {
+    const inForce = new Map([
+      ['node-2', known(last)],
+      ['node-3', known(unready)],
+    ]);
+    last = stage(planned, inForce).programs.get('node-2')!;
+    assert.deepEqual([...new Set(last.captures.map(({ delivery }) => delivery))], ['u-p/local'], `round ${round}`);
+  }
+});
+
 test('a destination that moves after its new node is ready changes with one program of each sender', () => {
   const cluster = settled(policy(['a1'], 'a2'));
   cluster.inventory = moved({ a2: ['node-2', 'node-3'] });
