@@ -179,13 +179,6 @@ export const MUTATIONS: readonly Mutation[] = [
     "totals.#epoch = '';",
   ),
   mutation(
-    'stale-write',
-    'a controller writes although another one has decided since',
-    'controller/src/store/decisions.ts',
-    'const compare = [{ key: GENERATION_KEY, modRevision: generation }];',
-    'const compare = generation < 0 ? [{ key: GENERATION_KEY, modRevision: generation }] : [];',
-  ),
-  mutation(
     'old-connection-ends-new',
     'the end of an old connection counts for the one that has replaced it',
     'controller/src/sync/agent-sessions.ts',

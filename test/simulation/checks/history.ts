@@ -29,6 +29,8 @@ export class History {
   readonly edges = new Map<string, Set<string>>();
   readonly #meanings = new Map<string, Meaning>();
   readonly #revisions = new Map<string, number>();
+  /** By key of each policy that is there: its sources. */
+  readonly #takenBy = new Map<string, ReadonlySet<string>>();
   violation: Violation | undefined;
 
   /** @param world its store is followed from now on */
@@ -55,6 +57,7 @@ export class History {
       if (key.startsWith('programs/')) {
         this.#revisions.delete(key);
       }
+      this.#takenBy.delete(key);
       return;
     }
     const { value } = event.entry;
@@ -64,6 +67,7 @@ export class History {
       for (const source of sources) {
         add(this.sources, uid, source);
       }
+      this.#takes(key, sources);
     } else if (key.startsWith('interfaces/')) {
       const { id, edge } = value as { id: string; edge?: { node: string; device: string } };
       if (edge) {
@@ -74,6 +78,17 @@ export class History {
     } else if (key === 'sessions') {
       for (const [node, numbers] of Object.entries(value as Record<string, Numbers>)) {
         this.#number(node, numbers);
+      }
+    }
+  }
+
+  /** An interface is a source of at most one policy, whoever writes, and on what it has read. */
+  #takes(key: string, sources: readonly string[]): void {
+    this.#takenBy.set(key, new Set(sources));
+    for (const [other, taken] of this.#takenBy) {
+      const both = other === key ? undefined : sources.find((source) => taken.has(source));
+      if (both !== undefined) {
+        throw new Violation(`${both} is a source of ${key} and of ${other}`);
       }
     }
   }

@@ -1,16 +1,13 @@
 /**
- * The store as a process has it: its requests and answers are under way for a while. What a process
- * has asked for is carried out also if it is killed meanwhile, and even if another one has taken
- * its place.
+ * The store as a process has it: its requests and answers are under way for a while. A process that is
+ * killed has asked for nothing that is carried out afterwards: nobody else has a file open, and etcd
+ * compares the key of the leader.
  */
 import { CompactedError, type Store, type StoreEvent, type Watcher } from '@mirrorplane/controller/testing/control';
 import type { Process } from '../core/process.ts';
 import type { Random } from '../core/random.ts';
 import type { Scheduler } from '../core/scheduler.ts';
 import type { MemoryStore } from './memory-store.ts';
-
-/** The longest time that requests of a dead process are under way, milliseconds. */
-const LATE_MS = 2000;
 
 export interface RemoteStoreParts {
   data: MemoryStore;
@@ -44,11 +41,7 @@ export function remoteStore({ data, process, scheduler, random, delay }: RemoteS
           (value) => answer(() => resolve(value)),
           (error: unknown) => answer(() => reject(error)),
         );
-      scheduler.after(lag(), undefined, () => {
-        // What a dead process has asked for may come when another one has taken its place.
-        const late = !process.alive && random.chance(0.7) ? random.between(0, LATE_MS) : 0;
-        scheduler.after(late, undefined, carryOut);
-      });
+      scheduler.after(lag(), undefined, carryOut);
     });
   };
   const told = (watcher: Watcher): Watcher => ({
