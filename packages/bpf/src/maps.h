@@ -419,6 +419,8 @@ struct copy_context {
     __u32 part;        /* enum part */
     __u32 failed;      /* counted as dropped */
     __u32 truncated;   /* 1: it was already truncated on its way here */
+    __u32 followed;    /* terminate: the slot whose numbers are followed, or NO_SLOT */
+    __u32 sequence;    /* terminate: the number of the copy */
     __u32 segmenting;  /* segments of one super-packet are passing, see super.h */
     struct count left; /* the part of it without a counted segment */
     struct split split;

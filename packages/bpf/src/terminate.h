@@ -288,10 +288,8 @@ static __always_inline int receive(struct __sk_buff *skb) {
     struct erspan_headers headers;
     struct copy_context *copy;
     struct wire_size size;
-    __u32 sequence;
     int verdict;
     bool whole;
-    bool probe;
 
     if (skb->protocol != bpf_htons(ETH_P_IP) || skb->pkt_type != PACKET_HOST)
         return TCX_NEXT;
@@ -315,9 +313,11 @@ static __always_inline int receive(struct __sk_buff *skb) {
     copy = this_copy();
     if (!counters || !copy)
         return TC_ACT_SHOT;
-    probe = is_probe(&headers);
-    sequence = bpf_ntohl(headers.sequence);
-    if (probe) {
+    /* Not on the stack: with what `deliver` calls, that of 6.1 is full. */
+    copy->sequence = bpf_ntohl(headers.sequence);
+    copy->followed = termination->slot;
+    if (is_probe(&headers)) {
+        copy->followed = NO_SLOT;
         counters = probe_end(skb);
         if (!counters)
             return TC_ACT_SHOT;
@@ -327,14 +327,16 @@ static __always_inline int receive(struct __sk_buff *skb) {
     add(&counters->received, size.packets, size.bytes);
     if (!whole)
         verdict = refuse(counters, &size, TERMINATION_MALFORMED);
-    else if (termination->kind == DELIVERY_ERSPAN && probe)
+    else if (termination->kind == DELIVERY_ERSPAN && is_probe(&headers))
         verdict = refuse(counters, &size, TERMINATION_DESTINATION_DOWN);
     else if (termination->kind == DELIVERY_ERSPAN)
         verdict = relay(skb, termination, &headers, counters, &size);
     else
         verdict = deliver(skb, termination, &headers, counters, copy, &size);
-    if (!probe) /* after the counters: a number that has come is a copy that is counted */
-        follow_sequence(termination->slot, sequence, size.packets);
+    /* After the counters: a number that has come is a copy that is counted. */
+    copy = this_copy();
+    if (copy && copy->followed != NO_SLOT)
+        follow_sequence(copy->followed, copy->sequence, size.packets);
     return verdict;
 }
 
