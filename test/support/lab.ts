@@ -1,5 +1,7 @@
 /** A lab for the tests of a file. */
+import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';
 import { createLab, type Lab, type LabOptions } from '@mirrorplane/lab';
@@ -22,11 +24,14 @@ export function labName(letter = 't'): string {
  * the way to it.
  */
 export function useLab(options: LabOptions = {}): () => Lab {
+  const name = options.name ?? labName();
   let lab: Lab | undefined;
   let failed = false;
+  let forget = () => {};
   before(
     async () => {
-      lab = await createLab({ name: labName(), ...options });
+      forget = removeWithThisProcess(name);
+      lab = await createLab({ ...options, name });
     },
     { timeout: LAB_MS },
   );
@@ -36,6 +41,7 @@ export function useLab(options: LabOptions = {}): () => Lab {
   });
   after(
     async () => {
+      forget();
       if (lab === undefined) {
         return;
       }
@@ -51,6 +57,26 @@ export function useLab(options: LabOptions = {}): () => Lab {
       throw new Error('there is no lab yet: use it within a test');
     }
     return lab;
+  };
+}
+
+const COMMAND = join(import.meta.dirname, '../../bin/mirrorplane');
+
+/**
+ * Removes a lab when this process ends in any way: the runner of the tests calls no hook where the run
+ * is interrupted.
+ * @returns what to call when the lab is removed otherwise
+ */
+function removeWithThisProcess(name: string): () => void {
+  // It reads until this process ends. It has a process group of its own, for that of the run is ended.
+  const script = 'cat >/dev/null; exec "$0" lab down --name "$1"';
+  const watcher = spawn('sh', ['-c', script, COMMAND, name], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  watcher.unref();
+  (watcher.stdin as Socket).unref();
+  return () => {
+    if (watcher.exitCode === null && watcher.signalCode === null) {
+      process.kill(-watcher.pid!, 'SIGKILL');
+    }
   };
 }
 

@@ -3,8 +3,8 @@
  * of the tree, and nothing says which.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -55,3 +55,40 @@ test('a file that ends is not', () => {
   assert.doesNotMatch(stdout, /NOT ENDED/);
   assert.equal(status, 0);
 });
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  test(`a run that ends by ${signal} leaves no lab`, { timeout: 180_000 }, async () => {
+    const name = `z${(process.pid % 36 ** 4).toString(36)}`;
+    const state = `/run/mirrorplane-lab/${name}`;
+    const begun = join(folder, signal);
+    const file = join(folder, 'lab.test.mjs');
+    const support = join(import.meta.dirname, '../../../test/support/lab.ts');
+    writeFileSync(
+      file,
+      `import { test } from 'node:test';
+import { writeFileSync } from 'node:fs';
+import { useLab } from '${support}';
+useLab({ name: '${name}', bare: true });
+test('endless', () => new Promise(() => {
+  writeFileSync('${begun}', String(process.pid));
+  setInterval(() => {}, 1000);
+}));`,
+    );
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const run = spawn(script, [file], { env: { ...env, TRIES: '1' }, stdio: 'ignore' });
+    await until('the test has begun', () => existsSync(begun) && readFileSync(begun, 'utf8') !== '', {
+      limitMs: 60_000,
+    });
+    assert.ok(existsSync(state));
+    if (signal === 'SIGTERM') {
+      run.kill(signal);
+    } else {
+      process.kill(Number(readFileSync(begun, 'utf8')), signal);
+    }
+    await until('the lab is gone', () => !existsSync(state), { limitMs: 60_000 });
+    assert.deepEqual(
+      readdirSync('/run/netns').filter((one) => one.startsWith(name)),
+      [],
+    );
+  });
+}
