@@ -33,6 +33,7 @@ import { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
 import { LookFollower } from './looks/look-follower.ts';
 import { RtClient } from './netlink/rt-client.ts';
+import { RtSync } from './netlink/rt-sync.ts';
 import { allStatistics, deviceStatistics } from './netlink/statistics.ts';
 import { readLost } from './throttle/backlog-drops.ts';
 import { speedOf } from './throttle/carrier-readings.ts';
@@ -178,7 +179,10 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const record = await NeighbourRecord.load(join(data, STATE_FILES.neighbours));
     const nextHops = new NextHops({ client, record, log });
     closers.add(() => nextHops.close());
-    const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client, log });
+    const tables = new RtSync();
+    tables.open();
+    closers.add(() => tables.close());
+    const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client: tables, log });
     closers.add(() => forwarding?.close());
     const identities = new Identities({
       providers: createProviders(options),

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { Coalesced } from '@mirrorplane/base';
 import type { Logger } from '../log.ts';
-import type { RtClient } from '../netlink/rt-client.ts';
+import type { RtSync } from '../netlink/rt-sync.ts';
 import { attributes, getU16, getU32, macText, RTM, type RtMessage } from '../netlink/rtnetlink.ts';
 
 /** A MAC address behind a port of a bridge. */
@@ -22,8 +22,9 @@ const NUD_PERMANENT = 0x80;
 /** The shortest time between two reads, milliseconds. */
 const READ_INTERVAL_MS = 10;
 /**
- * The pause is also at least so many times as long as a read. A bridge that learns a lot must not
- * keep the agent busy.
+ * The pause is also at least so many times as long as the CPU time of a read. A bridge that learns a
+ * lot must not keep the agent busy. Waiting does not count: while devices come and go, the kernel keeps
+ * readers waiting for tens of milliseconds, and just then the tables change.
  */
 const READ_SHARE = 10;
 /**
@@ -51,16 +52,19 @@ export function parseForwarding({ type, data }: RtMessage): ForwardingEntry | un
 
 /** Keeps copies of the kernel's tables. After an event, the tables are read completely. */
 export class ForwardingTables extends EventEmitter<{ change: [] }> {
-  readonly #client: RtClient;
+  readonly #client: Pick<RtSync, 'dump'>;
   readonly #log: Logger;
   #entries: readonly ForwardingEntry[] = [];
   #text = '';
   readonly #reading = new Coalesced(() => this.#read(), {
-    pauseMs: (tookMs) => Math.max(READ_INTERVAL_MS, READ_SHARE * tookMs),
+    pauseMs: () => Math.max(READ_INTERVAL_MS, READ_SHARE * this.#tookMs),
   });
+  /** Milliseconds of CPU time of the last read. */
+  #tookMs = 0;
   #closed = false;
 
-  constructor(parts: { client: RtClient; log: Logger }) {
+  /** @param parts `client` is for this alone, so that no read waits for others */
+  constructor(parts: { client: Pick<RtSync, 'dump'>; log: Logger }) {
     super();
     this.#client = parts.client;
     this.#log = parts.log;
@@ -76,12 +80,15 @@ export class ForwardingTables extends EventEmitter<{ change: [] }> {
   }
 
   async #read(): Promise<void> {
+    const before = process.threadCpuUsage();
     try {
       const header = Buffer.alloc(NDMSG);
       header[0] = AF_BRIDGE;
-      const messages = await this.#client.dump(RTM.GETNEIGH, header);
+      const messages = this.#client.dump(RTM.GETNEIGH, header);
       const entries = firstOfEachPort(messages.flatMap((message) => parseForwarding(message) ?? []));
       const text = entries.map(({ bridge, port, mac }) => `${bridge} ${port} ${mac}`).join();
+      const { user, system } = process.threadCpuUsage(before);
+      this.#tookMs = (user + system) / 1000;
       if (text === this.#text || this.#closed) {
         return;
       }
