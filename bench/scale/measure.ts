@@ -151,6 +151,7 @@ async function putLoad(run: Run, atRest: number): Promise<void> {
   const { memory, mostMemory } = controller.usage();
   add('memory of the controller', 'MiB', memory / MIB);
   add('memory of the controller at most', 'MiB', mostMemory / MIB);
+  add('heap of the controller', 'MiB', (metrics.values.get('nodejs_heap_used_bytes') ?? Number.NaN) / MIB);
   add('memory of each simulated agent', 'MiB', after.memory / nodes / MIB);
 }
 
