@@ -131,6 +131,16 @@ export interface RunningAgent {
   close(): Promise<void>;
 }
 
+/** Reads the tables by a socket of their own, in the present network namespace. */
+function openForwarding(log: Logger, closers: Closers): ForwardingTables {
+  const client = new RtSync();
+  client.open();
+  closers.add(() => client.close());
+  const forwarding = new ForwardingTables({ client, log });
+  closers.add(() => forwarding.close());
+  return forwarding;
+}
+
 /** Milliseconds after which a start is over: its programs are loaded, and the controller has been heard. */
 const SETTLED_MS = 10_000;
 
@@ -179,11 +189,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     const record = await NeighbourRecord.load(join(data, STATE_FILES.neighbours));
     const nextHops = new NextHops({ client, record, log });
     closers.add(() => nextHops.close());
-    const tables = new RtSync();
-    tables.open();
-    closers.add(() => tables.close());
-    const forwarding = options.arrive === false ? undefined : new ForwardingTables({ client: tables, log });
-    closers.add(() => forwarding?.close());
+    const forwarding = options.arrive === false ? undefined : openForwarding(log, closers);
     const identities = new Identities({
       providers: createProviders(options),
       record: await IdentityRecord.load(join(data, STATE_FILES.identities), log),

@@ -1,4 +1,7 @@
-/** The state of the data path, from a node program and the present devices. */
+/**
+ * The state of the data path, from a node program and the present devices. All cases share one small
+ * node, so they stand in one file.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Capture, Delivery, NodeProgram } from '@mirrorplane/contract';

@@ -88,30 +88,31 @@ function lostBetween(
   const bySum = (sent.packets.get(delivery) ?? 0) - arrived(report);
   const latest = sender?.sent?.at(-1)?.numbered?.get(delivery);
   const heard = sender?.arrivedBefore?.get(path.to);
-  const earlier = heard && reportOf(heard, path.uid, path.from)?.expected;
-  const waited = waitedFor(sent.numbered?.get(delivery), report?.expected, { latest, earlier });
-  const byNumber = missed(report) + waited;
-  return Math.max(0, bySum, byNumber, lostBefore(sender!, delivery, path));
+  const earlier = heard && reportOf(heard, path.uid, path.from);
+  const runs = { latest, earlier: earlier?.expected };
+  const byNumber = missed(report) + waitedFor(sent.numbered?.get(delivery), report?.expected, runs);
+  const before = readingBefore(sender?.sent, heard?.at);
+  return Math.max(0, bySum, byNumber, lostBefore(before, delivery, earlier, latest));
 }
 
 /**
  * What had been lost when the receiver was read before the sender: what the sender had sent
  * shortly before that, and the numbers that have passed since, without what had arrived. Other than
  * `missed`, it has what was lost before the first copy of a lane arrived.
+ * @param sent reading of the sender shortly before `report` was read
+ * @param report of the receiver, read before the last reading of the sender
+ * @param latest numbers of each lane in the last reading of the sender
  */
 function lostBefore(
-  { sent: readings, arrivedBefore }: Pick<ObservedNode, 'sent' | 'arrivedBefore'>,
+  sent: SentReading | undefined,
   delivery: string,
-  { from, to, uid }: Ends & { uid: string },
+  report: TerminationReport | undefined,
+  latest: readonly number[] | undefined,
 ): number {
-  const reading = arrivedBefore?.get(to);
-  const report = reading && reportOf(reading, uid, from);
-  const sent = readingBefore(readings, reading?.at);
-  const last = readings?.at(-1)?.numbered?.get(delivery);
-  if (!report?.expected || !sent || !last) {
+  if (!report?.expected || !sent || !latest) {
     return 0;
   }
-  const numbers = passed(sent.numbered?.get(delivery) ?? [], report.expected, last);
+  const numbers = passed(sent.numbered?.get(delivery) ?? [], report.expected, latest);
   return (sent.packets.get(delivery) ?? 0) + numbers - arrived(report);
 }
 

@@ -1,6 +1,6 @@
 /**
  * Every text of the console in English. Its shape is what another language has to say. Words are
- * those of the glossary.
+ * those of the glossary. It is one table, so it is one file.
  */
 
 import { packets } from './packets.ts';

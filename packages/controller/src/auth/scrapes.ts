@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream';
 import { Serial } from '@mirrorplane/base';
 import { ProblemError } from '../problems/problems.ts';
+import { HeldPlaces } from './fair-share.ts';
 
 /** Scrapes of one user at a time: two servers that scrape alike, and a person who looks. */
 export const MOST_OF_USER = 4;
@@ -11,7 +12,7 @@ const READ_MS = 60_000;
 
 export class Scrapes {
   readonly #collections = new Serial();
-  readonly #open = new Map<string, number>();
+  readonly #places = new HeldPlaces({ each: MOST_OF_USER, total: Number.POSITIVE_INFINITY });
   readonly #readMs: number;
 
   /** @param readMs milliseconds that a scrape has to be read */
@@ -25,35 +26,25 @@ export class Scrapes {
    * @throws ProblemError if this user has too many that are not read to their end
    */
   async run<T extends { text: Readable }>(holder: string, scrape: () => Promise<T>): Promise<T> {
-    const count = this.#open.get(holder) ?? 0;
-    if (count >= MOST_OF_USER) {
+    if (this.#places.whyNot(holder)) {
       throw new ProblemError(
         'UNAVAILABLE',
-        `${count} scrapes of yours are under way: read them to their end, or scrape less often`,
+        `${MOST_OF_USER} scrapes of yours are under way: read them to their end, or scrape less often`,
       );
     }
-    this.#open.set(holder, count + 1);
+    const giveBack = this.#places.take(holder);
     try {
       const rendered = await this.#collections.run(scrape);
       const { text } = rendered;
       const timer = setTimeout(() => text.destroy(), this.#readMs).unref();
       text.once('close', () => {
         clearTimeout(timer);
-        this.#end(holder);
+        giveBack();
       });
       return rendered;
     } catch (error) {
-      this.#end(holder);
+      giveBack();
       throw error;
-    }
-  }
-
-  #end(holder: string): void {
-    const count = this.#open.get(holder)! - 1;
-    if (count === 0) {
-      this.#open.delete(holder);
-    } else {
-      this.#open.set(holder, count);
     }
   }
 }
