@@ -39,12 +39,14 @@ const PERIOD_MS = 110;
 let runs = 0;
 let newPeriodAt = 0;
 
-/**
- * Begins a look at the guest of the world, with what else is in force. Drops that were told before
- * do not count in its rate.
- */
-export async function hear(world: World, state: Partial<DatapathState> = {}): Promise<HearingLook> {
+/** Waits until the drops that were told before do not count in the rate of what comes now. */
+export async function newPeriod(): Promise<void> {
   await until('a new period of drops', () => performance.now() >= newPeriodAt);
+}
+
+/** Begins a look at the guest of the world, in a new period, with what else is in force. */
+export async function hear(world: World, state: Partial<DatapathState> = {}): Promise<HearingLook> {
+  await newPeriod();
   const id = `heard-${process.pid}-${++runs}`;
   const { unseen, unheard } = await world.datapath.apply(stateOf({ ...state, looks: [lookAt(world, { id })] }));
   assert.deepEqual([unseen, unheard], [[], undefined]);
