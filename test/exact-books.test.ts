@@ -17,7 +17,7 @@ import { MIRRORPLANE } from '@mirrorplane/lab/testing';
 import { flood, hasTrafgen, received, receivedEventually, throttleDrops, throttled } from './support/exact-flood.ts';
 import { useLab } from './support/lab.ts';
 import { allCopied, packets, policyStatus, statusEventually, withPolicy } from './support/policy.ts';
-import { ping, python } from './support/traffic.ts';
+import { allowedCpus, ping, python } from './support/traffic.ts';
 
 /** Copies may fill the device that they leave by. Losses there must be counted. */
 const UNPROTECTED = ['--protect', 'off'];
@@ -27,6 +27,7 @@ const lab = useLab({
   agentArguments: { 'node-1': UNPROTECTED, 'node-2': UNPROTECTED },
 });
 const COUNT = 60_000;
+const CPUS = allowedCpus();
 const LOCAL: PolicyInput = { name: 'local', sources: ['web-1/0'], destination: 'fw-1/0', direction: 'outbound' };
 const REMOTE: PolicyInput = { ...LOCAL, name: 'remote', destination: 'ids-1/0' };
 
@@ -49,6 +50,13 @@ function assertCapturesClose(status: PolicyStatus): void {
         );
       }
     }
+  }
+}
+
+/** Sends one ping from each CPU. A copy of it is the next in the lane of that CPU. */
+async function pingFromEach(): Promise<void> {
+  for (const cpu of CPUS) {
+    await ping(lab(), 'web-1', 'web-2', 1, { cpu });
   }
 }
 
@@ -106,28 +114,32 @@ test('ERSPAN over an uplink slower than the flood: the loss is sent minus receiv
   await withPolicy(lab(), REMOTE, async () => {
     const before = { copy: await received(lab(), 'ids-1'), original: await received(lab(), 'web-2') };
     let drops = 0;
-    await ping(lab(), 'web-1', 'web-2', 1);
+    const pings = 2 * CPUS.length;
+    await pingFromEach();
     await throttled(lab(), 'node-1', 'underlay0', async () => {
       await flood(lab(), 'web-1', 'web-2', COUNT);
       drops = await throttleDrops(lab(), 'node-1', 'underlay0');
     });
-    // The last loss is only seen when later numbers arrive.
-    await ping(lab(), 'web-1', 'web-2', 1);
-    const status = await settled('remote', COUNT + 2);
+    const [full] = (await settled('remote', COUNT + pings / 2)).paths;
+    assert.equal(full?.lost, drops, 'both ends together know what is lost before later numbers arrive');
+    // The receiver alone sees the last loss of a CPU when the next number of that CPU arrives.
+    await pingFromEach();
+    const status = await settled('remote', COUNT + pings);
     assertCapturesClose(status);
     assert.deepEqual(
       packets(status.totals),
-      allCopied(COUNT + 2),
+      allCopied(COUNT + pings),
       'the source has sent all: nothing was dropped there',
     );
     const [path] = status.paths;
-    assert.equal(path?.sent?.packets, COUNT + 2);
+    assert.equal(path?.sent?.packets, COUNT + pings);
+    assert.equal(path.lost, drops, 'what was lost stays');
     assert.ok(drops > COUNT / 10, `${drops} dropped: the flood was to be too much`);
     assert.equal(path.sent.packets - path.received!.packets, drops, 'lost is what the queue of the uplink has dropped');
     assert.equal(path.missing?.packets, drops, 'the receiver knows it from the sequence numbers alone');
     assert.deepEqual(path.received, path.delivered);
     assert.equal((await received(lab(), 'ids-1')) - before.copy, path.delivered!.packets);
-    assert.equal((await received(lab(), 'web-2')) - before.original, COUNT + 2, 'no original is lost');
+    assert.equal((await received(lab(), 'web-2')) - before.original, COUNT + pings, 'no original is lost');
   });
 });
 

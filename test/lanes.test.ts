@@ -5,28 +5,20 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { PathStatus } from '@mirrorplane/contract';
 import { useLab } from './support/lab.ts';
 import { policyStatus, statusEventually, withPolicy } from './support/policy.ts';
-import { PYTHON, ping } from './support/traffic.ts';
+import { allowedCpus, PYTHON, ping } from './support/traffic.ts';
 
 const lab = useLab({ nodes: 2 });
 const TRANSFER = join(import.meta.dirname, 'support', 'transfer.py');
 const POLICY = { name: 'far', sources: ['web-1/0'], destination: 'ids-1/0' };
 
-/** CPUs that this process may use, at most two. */
-const CPUS = /Cpus_allowed_list:\s*(\S+)/
-  .exec(readFileSync('/proc/self/status', 'utf8'))![1]!
-  .split(',')
-  .flatMap((range) => {
-    const [first, last = first] = range.split('-').map(Number);
-    return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
-  })
-  .slice(0, 2);
+const CPUS = allowedCpus().slice(0, 2);
 
 const nft = async (command: string) => (await lab().exec('fabric', ['nft', command])).stdout;
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '@mirrorplane/base';
 import type { Lab } from '@mirrorplane/lab';
@@ -9,6 +10,15 @@ import type { Lab } from '@mirrorplane/lab';
 /** Debian's Python, which has Scapy; another one on the path need not. */
 export const PYTHON = '/usr/bin/python3';
 const SEND = join(import.meta.dirname, 'send.py');
+
+/** Numbers of the CPUs that this process may use. */
+export function allowedCpus(): number[] {
+  const [, list] = /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync('/proc/self/status', 'utf8'))!;
+  return list!.split(',').flatMap((range) => {
+    const [first, last = first] = range.split('-').map(Number);
+    return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
+  });
+}
 
 /** How to ping. */
 export interface PingOptions {
