@@ -9,7 +9,16 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { createKernelDatapath } from '../../src/datapath/kernel/index.ts';
-import { causesOf, countedByQdisc, countedByRules, frame, hear, newPeriod, numberOf, useListeners } from './support/drops.ts';
+import {
+  causesOf,
+  countedByQdisc,
+  countedByRules,
+  frame,
+  hear,
+  newPeriod,
+  numberOf,
+  useListeners,
+} from './support/drops.ts';
 import { processFolder } from './support/folder.ts';
 import { HOOK } from './support/hook-choice.ts';
 import { lookAt, monotonic, tally, Watcher } from './support/looks.ts';
