@@ -4,9 +4,9 @@ import * as z from 'zod';
 import type { DomainRecord } from '../store/records.ts';
 import { refuseUsed } from './dependents.ts';
 import type { ListSpec } from './list-spec.ts';
-import { etag, found, MutationQuery } from './mutation.ts';
+import { MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
-import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
+import { readRoutes } from './read-routes.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the domain.' }) });
@@ -22,39 +22,12 @@ const DOMAINS: ListSpec<Domain> = {
 };
 
 export const domainRoutes: Route[] = [
-  route({
-    method: 'get',
-    path,
-    tag,
-    needs: 'read',
-    about: 'handler',
-    summary: 'List communication domains',
-    query: pageQuery(DOMAINS),
-    refuses: ['LIST_EXPIRED'],
-    responses: [{ status: 200, description: 'Domains by name.', schema: listOf(Domain) }],
-    handle: ({ query, services, judge, who }) => {
-      const domains = services.view
-        .all('domains')
-        .values()
-        .filter(({ value }) => judge.may('read', 'domain', value.name));
-      const items = domains.map(({ value, revision }) => ({ ...value, revision }));
-      return { body: pageOf(items, DOMAINS, query, listOptions(services, who)) };
-    },
-  }),
-  route({
-    method: 'get',
-    path: `${path}/{name}`,
-    tag,
-    needs: 'read',
-    about: 'domain',
-    summary: 'Read a communication domain',
+  ...readRoutes({
+    folder: 'domains',
+    words: ['communication domain', 'communication domains'],
+    list: DOMAINS,
+    schema: Domain,
     params: Params,
-    refuses: ['NOT_FOUND'],
-    responses: [{ status: 200, description: 'The domain.', schema: Domain }],
-    handle: ({ params: { name }, services: { view } }) => {
-      const { value, revision } = found(view.get('domains', name), 'domain', name);
-      return { headers: { etag: etag(revision) }, body: { ...value, revision } };
-    },
   }),
   route({
     method: 'put',

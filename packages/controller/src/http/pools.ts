@@ -10,9 +10,9 @@ import type { View } from '../store/view.ts';
 import { refuseBroken, refuseUsed, withRecords } from './dependents.ts';
 import { isValue } from './list-filter.ts';
 import type { ListSpec } from './list-spec.ts';
-import { etag, found, MutationQuery } from './mutation.ts';
+import { MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
-import { listOf, listOptions, pageOf, pageQuery } from './paging.ts';
+import { readRoutes } from './read-routes.ts';
 import { type Route, route } from './route.ts';
 
 const Params = z.object({ name: Name.meta({ description: 'Name of the pool.' }) });
@@ -46,39 +46,12 @@ function recordOf(name: string, { domain, description, underlay }: PoolSpec, sto
 }
 
 export const poolRoutes: Route[] = [
-  route({
-    method: 'get',
-    path,
-    tag,
-    needs: 'read',
-    about: 'handler',
-    summary: 'List resource pools',
-    query: pageQuery(POOLS),
-    refuses: ['LIST_EXPIRED'],
-    responses: [{ status: 200, description: 'Pools by name.', schema: listOf(Pool) }],
-    handle: ({ query, services, judge, who }) => {
-      const pools = services.view
-        .all('pools')
-        .values()
-        .filter(({ value }) => judge.may('read', 'pool', value.name));
-      const items = pools.map(({ value, revision }) => ({ ...value, revision }));
-      return { body: pageOf(items, POOLS, query, listOptions(services, who)) };
-    },
-  }),
-  route({
-    method: 'get',
-    path: `${path}/{name}`,
-    tag,
-    needs: 'read',
-    about: 'pool',
-    summary: 'Read a resource pool',
+  ...readRoutes({
+    folder: 'pools',
+    words: ['resource pool', 'resource pools'],
+    list: POOLS,
+    schema: Pool,
     params: Params,
-    refuses: ['NOT_FOUND'],
-    responses: [{ status: 200, description: 'The pool.', schema: Pool }],
-    handle: ({ params: { name }, services: { view } }) => {
-      const { value, revision } = found(view.get('pools', name), 'pool', name);
-      return { headers: { etag: etag(revision) }, body: { ...value, revision } };
-    },
   }),
   route({
     method: 'put',
