@@ -11,6 +11,7 @@ import { createKernelDatapath, type ProgramName, RtClient, Throttle } from '@mir
 import type { CounterReport } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
 import { Program } from '../packages/bpf/test/support/prog-run.ts';
+import { attachPrograms, type ProgramAt } from './attached.ts';
 import { lowMean } from './statistics.ts';
 
 /** Requests of the bench. */
@@ -23,6 +24,9 @@ export type Request =
    */
   | { op: 'protect'; device: string; ifindex: number; rate?: number }
   | { op: 'unprotect' }
+  /** Attaches programs of an object file beside ours, until `detach`. */
+  | { op: 'attach'; object: string; programs: readonly ProgramAt[] }
+  | { op: 'detach' }
   /** Runs a program on a packet of a device, so many times. `packet`: hex. */
   | { op: 'run'; program: ProgramName; ifindex: number; packet: string; times: number };
 /** Nanoseconds of a run, see `lowMean`. */
@@ -48,6 +52,8 @@ const say = (reply: Reply) => process.stdout.write(`${JSON.stringify(reply)}\n`)
 
 let client: RtClient | undefined;
 let throttle: Throttle | undefined;
+
+let detach: (() => void) | undefined;
 
 async function unprotect(): Promise<void> {
   await throttle?.close();
@@ -83,24 +89,31 @@ function runTimes({ program, ifindex, packet, times }: Extract<Request, { op: 'r
 }
 
 async function obey(request: Request): Promise<Applied | CounterReport | Ran | { ready: true }> {
-  if (request.op === 'protect') {
-    await protect(request.device, request.ifindex, request.rate);
+  switch (request.op) {
+    case 'apply': {
+      const start = performance.now();
+      const result = await datapath.apply(request.state);
+      return { result, milliseconds: performance.now() - start };
+    }
+    case 'counters':
+      return datapath.counters();
+    case 'run':
+      return runTimes(request);
+    case 'protect':
+      await protect(request.device, request.ifindex, request.rate);
+      break;
+    case 'unprotect':
+      await unprotect();
+      break;
+    case 'attach':
+      detach = attachPrograms(request.object, request.programs);
+      break;
+    case 'detach':
+      detach?.();
+      detach = undefined;
+      break;
   }
-  if (request.op === 'unprotect') {
-    await unprotect();
-  }
-  if (request.op === 'protect' || request.op === 'unprotect') {
-    return { ready: true };
-  }
-  if (request.op === 'run') {
-    return runTimes(request);
-  }
-  if (request.op === 'counters') {
-    return datapath.counters();
-  }
-  const start = performance.now();
-  const result = await datapath.apply(request.state);
-  return { result, milliseconds: performance.now() - start };
+  return { ready: true };
 }
 
 try {

@@ -7,6 +7,7 @@ import type { DatapathState, ProgramName } from '@mirrorplane/agent/testing';
 import type { CounterReport } from '@mirrorplane/contract';
 import type { Lab } from '@mirrorplane/lab';
 import type { Applied, Ran, Reply, Request } from './apply.ts';
+import type { ProgramAt } from './attached.ts';
 
 /**
  * Nothing captured: the programs are loaded, and no device carries one of them but the helper
@@ -86,6 +87,19 @@ export class NodeDatapath {
   /** Ends `protect`. */
   async unprotect(): Promise<void> {
     await this.#ask({ op: 'unprotect' });
+  }
+
+  /**
+   * Attaches programs of an object file, in front of those of the data plane, until `detach`.
+   * @throws Error where the kernel refuses one
+   */
+  async attach(object: string, programs: readonly ProgramAt[]): Promise<void> {
+    await this.#ask({ op: 'attach', object, programs });
+  }
+
+  /** Ends `attach`. */
+  async detach(): Promise<void> {
+    await this.#ask({ op: 'detach' });
   }
 
   /** Uninstalls, and waits until the child has ended. */

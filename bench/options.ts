@@ -9,6 +9,7 @@ import { PEERS, PEERS_CPU } from './measurements/peers.ts';
 import { STREAM, STREAM_ONE_CPU } from './measurements/stream.ts';
 import { STREAM_CPU } from './measurements/stream-cpu.ts';
 import { IMIX_PACKETS, SOURCES } from './measurements/traffic.ts';
+import { LATENCY_TRIAL, PACKETS_TRIAL, STREAM_TRIAL } from './measurements/trial.ts';
 
 /** Measurements that compare variants, in the order in which they run. */
 export const MEASUREMENTS = [
@@ -23,6 +24,9 @@ export const MEASUREMENTS = [
   IMIX_PACKETS,
   FLOWS,
   ...SOURCES,
+  STREAM_TRIAL,
+  PACKETS_TRIAL,
+  LATENCY_TRIAL,
 ];
 /** Those that compare with a device of the kernel which not every kernel has. */
 export const DEVICE_MEASUREMENTS = [ERSPAN_DEVICE_PACKETS, ERSPAN_DEVICE_STREAM];

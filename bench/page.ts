@@ -102,6 +102,14 @@ export const SECTIONS: readonly Section[] = [
       { metric: 'cpus/together', lead: 'Two CPUs against twice one:' },
     ],
   },
+  {
+    title: 'The necessary calls alone',
+    tables: [
+      { metric: 'stream-trial/one-cpu', lead: 'One TCP stream on one CPU:' },
+      { metric: 'packets-trial/one-cpu', lead: '64-byte packets from one CPU:' },
+      { metric: 'latency-trial/one-cpu', lead: 'Request and response on one CPU, the lower quartile:' },
+    ],
+  },
   { title: 'Runs on one packet', tables: [{ metric: 'runs' }] },
   { title: 'Program runs', tables: [{ metric: 'programs' }] },
 ];
@@ -125,5 +133,10 @@ export const TITLES: Record<string, string> = {
   'erspan-1600': 'ERSPAN, MTU 1600, both nodes',
   'erspan-1500-sender': 'ERSPAN, MTU 1500, sending node alone',
   'erspan-1600-sender': 'ERSPAN, MTU 1600, sending node alone',
+  'trial-local': 'the calls of a local mirror alone',
+  'trial-erspan': 'the calls of ERSPAN alone, both nodes',
+  'trial-erspan-sender': 'the calls of ERSPAN alone, sending node',
+  'trial-mirred-erspan-sender': 'the same, and `tc` mirred makes the clone',
+  'trial-direct-erspan-sender': 'the same, without the helper device',
   'erspan-device-sender': 'mirred to a kernel `erspan` device, sending node alone',
 };

@@ -270,7 +270,7 @@ export const ERSPAN_1600_SENDER = senderAlone(ERSPAN_1600);
  * The kernel's own mirror with a filter that matches everything: act_mirred after u32 on clsact.
  * @param out a device of SOURCE_NODE
  */
-async function startMirred(bed: Bed, out: string): Promise<void> {
+export async function startMirred(bed: Bed, out: string): Promise<void> {
   const device = bed.lab.vm(SOURCE).device;
   await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'add', 'dev', device, 'clsact']);
   for (const hook of ['ingress', 'egress']) {
@@ -279,7 +279,7 @@ async function startMirred(bed: Bed, out: string): Promise<void> {
   }
 }
 
-async function stopMirred(bed: Bed): Promise<void> {
+export async function stopMirred(bed: Bed): Promise<void> {
   await bed.run(SOURCE_NODE, ['tc', 'qdisc', 'del', 'dev', bed.lab.vm(SOURCE).device, 'clsact']);
 }
 

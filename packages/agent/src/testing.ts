@@ -21,7 +21,7 @@ export { FUNCTION_BYTES, HEAR_LAYOUT, HEAR_MAPS, HEAR_PROGRAM, JOIN } from './da
 export { createKernelDatapath } from './datapath/kernel/index.ts';
 export { MAPS } from './datapath/kernel/install.ts';
 export { DELIVERY_KIND, HOOK, LAYOUT } from './datapath/kernel/layout.ts';
-export { BpfMap, closeFd, getPinned } from './datapath/kernel/libbpf.ts';
+export { attachTcx, BpfMap, closeFd, detachLink, getPinned, loadObject } from './datapath/kernel/libbpf.ts';
 export { PROGRAMS, type ProgramName } from './datapath/kernel/links.ts';
 export { FATE, PLACE, TERM } from './datapath/kernel/look-layout.ts';
 export type { LinkSource } from './discovery/links.ts';
