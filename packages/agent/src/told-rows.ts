@@ -17,6 +17,8 @@ export class ToldRows<R extends object> {
   readonly #most: number;
   /** Undefined: nothing was told. */
   #told: Map<string, R> | undefined;
+  /** The same rows, in the order in which they were told. */
+  #rows: readonly R[] = [];
 
   /** @param most rows of a list of which a difference is told; of a longer one, the receiver does not keep all */
   constructor(key: (row: R) => string, most = Number.POSITIVE_INFINITY) {
@@ -35,6 +37,11 @@ export class ToldRows<R extends object> {
    */
   tell(rows: readonly R[], asDifference: boolean): RowNews<R> {
     const before = this.#told;
+    const fits = Math.max(rows.length, before?.size ?? 0) <= this.#most;
+    // The usual case of a node at rest: what has not changed is the same object.
+    if (asDifference && before !== undefined && fits && areTheSame(rows, this.#rows)) {
+      return { rows: [], gone: [], isNews: false };
+    }
     const told = new Map<string, R>();
     const changed: R[] = [];
     for (const row of rows) {
@@ -46,10 +53,15 @@ export class ToldRows<R extends object> {
     }
     const gone = [...(before?.keys() ?? [])].filter((key) => !told.has(key));
     this.#told = told;
+    this.#rows = [...rows]; // the caller may change its list
     const isNews = before === undefined || changed.length + gone.length > 0;
-    const fits = Math.max(rows.length, before?.size ?? 0) <= this.#most && gone.length <= MAX_GONE;
-    return asDifference && before !== undefined && fits ? { rows: changed, gone, isNews } : { rows: [...rows], isNews };
+    const isDifference = asDifference && before !== undefined && fits && gone.length <= MAX_GONE;
+    return isDifference ? { rows: changed, gone, isNews } : { rows: [...rows], isNews };
   }
+}
+
+function areTheSame<R>(a: readonly R[], b: readonly R[]): boolean {
+  return a.length === b.length && a.every((row, at) => row === b[at]);
 }
 
 /** Whether two values have the same JSON, apart from the order of fields. */

@@ -27,6 +27,20 @@ test('a list as before is no news, also where a field is absent instead of undef
   assert.deepEqual(rows.tell([{ id: 'a' }], true), { rows: [], gone: [], isNews: false });
 });
 
+test('the same objects are no news, unless one of them has gone, has come or stands elsewhere', () => {
+  const rows = told();
+  const [a, b] = [{ id: 'a' }, { id: 'b' }];
+  const list: Row[] = [a, b];
+  rows.tell(list, true);
+  assert.deepEqual(rows.tell([a, b], true), { rows: [], gone: [], isNews: false });
+  assert.deepEqual(rows.tell([b, a], true), { rows: [], gone: [], isNews: false });
+  list.push({ id: 'c' });
+  assert.deepEqual(rows.tell(list, true), { rows: [{ id: 'c' }], gone: [], isNews: true });
+  assert.deepEqual(rows.tell([a], true), { rows: [], gone: ['b', 'c'], isNews: true });
+  rows.forget();
+  assert.deepEqual(rows.tell([a], true), { rows: [a], isNews: true });
+});
+
 test('a list is whole after everything was forgotten, and an empty one is news then', () => {
   const rows = told();
   rows.tell([], true);

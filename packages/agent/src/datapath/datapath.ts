@@ -422,8 +422,8 @@ export interface Datapath {
    * Whether the data plane is as the last `apply` has left it, as far as this can be seen cheaply.
    * False where that apply had something to repair, or problems: what has become of them is to be
    * seen. `apply` with a look sees more.
-   * @param half of the hooks that is asked. Each question takes a lock that all who change devices of
-   * the machine wait for. Default: all hooks
+   * @param half of the hooks and tables that is asked. Each question about a hook takes a lock that
+   * all who change devices of the machine wait for. Default: all
    */
   isIntact(half?: 0 | 1): boolean;
   /**
@@ -444,6 +444,11 @@ export interface Datapath {
   countsOf(ids: readonly string[]): ReadonlyMap<string, CaptureCounts>;
   /** Budgets of all devices by which copies leave, if the last applied state has `protect`. */
   deviceBudgets(): Promise<DeviceBudget[]>;
+  /**
+   * Whether copies have left by a device with a budget, or were refused, since the last call, or other
+   * devices have one. True the first time. A small fraction of the cost of `deviceBudgets`.
+   */
+  haveBudgetsMoved(): boolean;
   /**
    * Sets budgets of devices, by ifindex, in bytes a second. 0: no limit. They stay in force until
    * they are set again, also while no agent runs. Devices by which no copies leave are ignored.

@@ -186,6 +186,11 @@ export class FakeDatapath implements Datapath {
     });
   }
 
+  haveBudgetsMoved(): boolean {
+    this.#mustBeOpen();
+    return true; // it does not follow them
+  }
+
   async setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void> {
     for (const { ifindex } of await this.deviceBudgets()) {
       const rate = rates.get(ifindex);

@@ -9,7 +9,7 @@ import { Unprotected } from './unprotected.ts';
 import { Headroom } from './uplink-headroom.ts';
 
 /** Milliseconds between two readings of a device while no copies leave by it. */
-const REST_MS = 500;
+export const REST_MS = 500;
 
 export class FollowedDevice {
   readonly #refusals: Refusals;

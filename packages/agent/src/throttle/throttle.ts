@@ -11,11 +11,14 @@ import type { Link } from '../netlink/link.ts';
 import type { RtClient } from '../netlink/rt-client.ts';
 import { type CarrierParts, readCarriers } from './carrier-readings.ts';
 import { COUNTING, CpuHeadroom } from './cpu-headroom.ts';
-import { FollowedDevice } from './followed-device.ts';
+import { FollowedDevice, REST_MS } from './followed-device.ts';
 import { Refusals } from './refusals.ts';
 
+/** Calls of the data path. */
+type Calls = 'deviceBudgets' | 'haveBudgetsMoved' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget';
+
 export interface ThrottleParts extends CarrierParts {
-  datapath: Pick<Datapath, 'deviceBudgets' | 'setDeviceBudgets' | 'nodeBudget' | 'setNodeBudget'>;
+  datapath: Pick<Datapath, Calls>;
   /** A separate client, because an answer must not wait for a dump of all devices. */
   client: RtClient;
   /** The current devices of the node. */
@@ -45,6 +48,8 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   #cpuThrottled = false;
   #timer: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
+  /** When devices were read last, monotonic milliseconds. */
+  #readAt = Number.NEGATIVE_INFINITY;
   #failing = false;
 
   constructor(parts: ThrottleParts) {
@@ -90,6 +95,9 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
   }
 
   #tick(): void {
+    if (this.#reading === undefined && this.#isAtRest()) {
+      return;
+    }
     this.#reading ??= this.#read()
       .then(() => {
         this.#failing = false;
@@ -105,8 +113,20 @@ export class Throttle extends EventEmitter<ThrottleEvents> {
       });
   }
 
+  /** Nobody has wanted to send a copy since devices were read, and that is not long ago. */
+  #isAtRest(): boolean {
+    const { datapath, lost } = this.#parts;
+    try {
+      // What the machine loses is followed in any case.
+      return lost === undefined && !datapath.haveBudgetsMoved() && performance.now() - this.#readAt < REST_MS;
+    } catch {
+      return false; // the reading finds the same, and reports it
+    }
+  }
+
   async #read(): Promise<void> {
     const { datapath } = this.#parts;
+    this.#readAt = performance.now();
     const budgets = await datapath.deviceBudgets();
     const present = new Set(budgets.map(({ ifindex }) => ifindex));
     for (const ifindex of this.#followed.keys()) {

@@ -159,6 +159,8 @@ test('copies beyond the budget of the device that they leave by are dropped as o
   };
   await world.datapath.apply(state(erspanOver(world), 'leaves'));
   await world.datapath.setDeviceBudgets(new Map([[und.ifindex, SLOW]]));
+  assert.equal(world.datapath.haveBudgetsMoved(), true, 'the device is a new one');
+  assert.equal(world.datapath.haveBudgetsMoved(), false, 'nothing has left by it');
   const start = performance.now();
   const { copied, dropped } = countsOf(await send(400), 'outbound', 'leaves');
   const ms = performance.now() - start;
@@ -171,6 +173,10 @@ test('copies beyond the budget of the device that they leave by are dropped as o
     { ifindex: und.ifindex, rate: SLOW, passed: copied.packets * onWire, refused: dropped.overBudget!.packets },
   ]);
 
+  assert.deepEqual([world.datapath.haveBudgetsMoved(), world.datapath.haveBudgetsMoved()], [true, false]);
+  await send(1);
+  assert.equal(world.datapath.haveBudgetsMoved(), true, 'one copy, or one that was refused');
+
   // The budget stays in force without the agent.
   world.datapath.close();
   await world.datapath.open();
@@ -180,6 +186,7 @@ test('copies beyond the budget of the device that they leave by are dropped as o
   await world.datapath.apply(state({ ...localTo(dst.ifindex), id: 'L-stays' }, 'stays'));
   assert.equal(countsOf(await send(400), 'outbound', 'stays').copied.packets, 400);
   assert.deepEqual(await world.datapath.deviceBudgets(), []);
+  assert.deepEqual([world.datapath.haveBudgetsMoved(), world.datapath.haveBudgetsMoved()], [true, false]);
 });
 
 /**

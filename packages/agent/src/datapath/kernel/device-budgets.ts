@@ -14,6 +14,8 @@ export class DeviceBudgets {
   readonly #counts: BudgetCounts;
   readonly #slots: Slots;
   #ifindexes: ReadonlySet<number> = new Set();
+  /** There are other devices than at the last call of `haveMoved`. */
+  #areOthers = true;
 
   constructor(rates: TableWriter, counts: BudgetCounts, slots: Slots) {
     this.#rates = rates;
@@ -23,7 +25,9 @@ export class DeviceBudgets {
 
   /** Sets the devices of a new state. */
   remember(state: DatapathState): void {
-    this.#ifindexes = new Set(state.protect ? state.deliveries.filter(leaves).map(uplinkOf) : []);
+    const ifindexes = new Set(state.protect ? state.deliveries.filter(leaves).map(uplinkOf) : []);
+    this.#areOthers ||= ifindexes.symmetricDifference(this.#ifindexes).size > 0;
+    this.#ifindexes = ifindexes;
   }
 
   /** Ids that must keep their slots. */
@@ -49,6 +53,18 @@ export class DeviceBudgets {
         this.#write(slot, rate);
       }
     }
+  }
+
+  /** Whether a budget was used since the last call, or the devices are others. True the first time. */
+  haveMoved(): boolean {
+    let moved = this.#areOthers;
+    this.#areOthers = false;
+    for (const ifindex of this.#ifindexes) {
+      const slot = this.#slots.find('device', String(ifindex));
+      // Each is asked, so that one that was used is not news again the next time.
+      moved = (slot !== undefined && this.#counts.haveChanged(deviceBudgetKey(slot))) || moved;
+    }
+    return moved;
   }
 
   read(): DeviceBudget[] {

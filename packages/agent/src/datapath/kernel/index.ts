@@ -103,6 +103,10 @@ class KernelDatapath implements Datapath {
     return this.#get().devices.read();
   }
 
+  haveBudgetsMoved(): boolean {
+    return this.#get().devices.haveMoved();
+  }
+
   async setDeviceBudgets(rates: ReadonlyMap<number, number>): Promise<void> {
     this.#get().devices.set(rates);
   }

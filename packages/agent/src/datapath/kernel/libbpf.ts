@@ -195,7 +195,7 @@ export class BpfMap {
     if (result === -ENOENT) {
       return false;
     }
-    check(`look up in map ${this.name}`, result);
+    check(() => `look up in map ${this.name}`, result);
     return true;
   }
 

@@ -200,21 +200,29 @@ export class Slots {
   }
 }
 
-const hashes = new Map<string, string>();
+/** By kind and id. */
+const hashes: Record<SlotKind, Map<string, string>> = {
+  capture: new Map(),
+  delivery: new Map(),
+  termination: new Map(),
+  device: new Map(),
+};
+/** Hashes of a kind that are remembered. */
+const MOST_HASHES = 50_000;
 
-/** First 16 bytes of SHA-256 over kind and id, hex. Cached: each apply asks for the same ids. */
+/** First 16 bytes of SHA-256 over kind and id, hex. Cached: each apply and each reading asks for the same ids. */
 function hash(kind: SlotKind, id: string): string {
-  const text = `${kind}:${id}`;
-  let value = hashes.get(text);
+  const known = hashes[kind];
+  let value = known.get(id);
   if (value === undefined) {
     value = createHash('sha256')
-      .update(text)
+      .update(`${kind}:${id}`)
       .digest('hex')
       .slice(0, 2 * HASH_SIZE);
-    if (hashes.size > 100_000) {
-      hashes.clear();
+    if (known.size > MOST_HASHES) {
+      known.clear();
     }
-    hashes.set(text, value);
+    known.set(id, value);
   }
   return value;
 }
