@@ -29,6 +29,7 @@ import { type Identity, type Refused, registeredNode } from './identity.ts';
 import { LookConnections } from './look-connections.ts';
 import { PortCertificates } from './port-certificates.ts';
 import type { Session } from './session.ts';
+import { writeInPieces } from './write-in-pieces.ts';
 
 /**
  * The most frames of a message, and the most pieces of them. An agent sends one frame, and TCP
@@ -198,6 +199,7 @@ export class AgentServer {
       this.#looks.accept(node, request, socket, head);
       return;
     }
+    writeInPieces(socket);
     this.#sockets.handleUpgrade(request, socket, head, (webSocket) => {
       this.#strangers.admit(tls);
       const address = addressOf(tls, this.#services);
