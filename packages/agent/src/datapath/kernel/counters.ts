@@ -13,6 +13,7 @@ import type { DatapathState } from '../datapath.ts';
 import { CountedNames } from './counted-names.ts';
 import type { MapName } from './install.ts';
 import {
+  captureAddsUp,
   decodeCaptureCounters,
   decodeDeliveryCounters,
   decodePeer,
@@ -52,6 +53,9 @@ const MAP_OF = {
   delivery: 'delivery_counters',
   termination: 'termination_counters',
 } as const satisfies Record<CountedKind, MapName>;
+
+/** Times that the counters of a capture are read again where they do not add up. */
+const READ_AGAIN = 8;
 
 export class CounterReader {
   readonly #maps: Record<MapName, BpfMap>;
@@ -199,7 +203,7 @@ export class CounterReader {
   #readCaptures(): CaptureReport[] {
     const rows = new Map<string, Row<CaptureReport>>();
     for (const [id, name] of this.#names.capture.entries()) {
-      const sums = this.#sums('capture', id);
+      const sums = this.#captureSums(id);
       if (sums === undefined) {
         continue;
       }
@@ -220,7 +224,7 @@ export class CounterReader {
   countsOf(ids: readonly string[]): Map<string, CaptureCounts> {
     return new Map(
       ids.flatMap((id) => {
-        const sums = this.#sums('capture', id);
+        const sums = this.#captureSums(id);
         return sums ? [[id, decodeCaptureCounters(sums)] as const] : [];
       }),
     );
@@ -262,6 +266,19 @@ export class CounterReader {
     );
     this.#given.set(id, { sent, numbered });
     return numbered;
+  }
+
+  /**
+   * A CPU counts a packet as matched before it counts what becomes of it, and may be read between
+   * the two. It is done a microsecond later, so they are read again. They are told as they are
+   * where they still do not add up.
+   */
+  #captureSums(id: string): number[] | undefined {
+    let sums = this.#sums('capture', id);
+    for (let again = 0; sums !== undefined && !captureAddsUp(sums) && again < READ_AGAIN; again++) {
+      sums = this.#sums('capture', id);
+    }
+    return sums;
   }
 
   #sums(kind: CountedKind, id: string): number[] | undefined {

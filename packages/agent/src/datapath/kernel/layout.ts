@@ -606,6 +606,14 @@ export function decodeCaptureCounters(sums: readonly number[]): CaptureCounts {
   };
 }
 
+/** Where the counters of a capture say what became of what matched: sampled out, copied, dropped. */
+const FATES = [1, 2, ...DROP_REASONS.map((_, i) => 4 + i)];
+
+/** Whether the counters of a capture say what became of each packet that matched, in packets and bytes. */
+export function captureAddsUp(sums: readonly number[]): boolean {
+  return [0, 1].every((unit) => FATES.reduce((left, fate) => left - sums[2 * fate + unit]!, sums[unit]!) === 0);
+}
+
 export function decodeDeliveryCounters(sums: readonly number[]): { sent: Count; feedback?: Count } {
   const feedback = countAt(sums, 1);
   return { sent: countAt(sums, 0), ...(feedback.packets > 0 && { feedback }) };
