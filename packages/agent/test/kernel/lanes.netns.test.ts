@@ -11,7 +11,7 @@ import type { ErspanDeliveryEntry } from '../../src/datapath/datapath.ts';
 import type { MapName } from '../../src/datapath/kernel/install.ts';
 import { LAYOUT, u32Key } from '../../src/datapath/kernel/layout.ts';
 import { BpfMap, closeFd, getPinned } from '../../src/datapath/kernel/libbpf.ts';
-import { run } from './support/namespace.ts';
+import { CPUS as ALL_CPUS, runOn } from './support/cpus.ts';
 import { scapy } from './support/scapy.ts';
 import { sniffing } from './support/sniffer.ts';
 import {
@@ -29,15 +29,7 @@ import {
 const world = await useWorld({ underlayMtu: 1600 });
 const frame = scapy({ frames: true }).frames.get('ipv4-udp')!;
 
-/** CPUs that this process may use, at most two. */
-const CPUS = run('sh', '-c', 'grep Cpus_allowed_list /proc/self/status | cut -f2')
-  .trim()
-  .split(',')
-  .flatMap((range) => {
-    const [first, last = first] = range.split('-').map(Number);
-    return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
-  })
-  .slice(0, 2);
+const CPUS = ALL_CPUS.slice(0, 2);
 
 /** Lends a pinned map of the data plane. */
 function withMap(name: MapName, use: (map: BpfMap) => void): void {
@@ -65,14 +57,14 @@ async function numbersOn(cpus: readonly number[]): Promise<[lane: number, number
   try {
     await sniffing(['undp'], async ([wire]) => {
       for (const cpu of cpus) {
-        run('taskset', '-cp', String(cpu), String(process.pid));
+        runOn([cpu]);
         world.guest.send(frame);
       }
       outers = await wire.expect(cpus.length);
     });
     return outers.map((outer) => [outer.readUInt32BE(38) >>> 28, outer.readUInt32BE(38) & 0xfffffff]);
   } finally {
-    run('taskset', '-cp', CPUS.join(','), String(process.pid));
+    runOn(ALL_CPUS);
   }
 }
 
@@ -119,23 +111,43 @@ test('a delivery that gets a slot that was used before begins with 0 in each lan
   );
 });
 
-/** The other node sends a copy with this number. Waits until `received` of them have come. */
-async function receive(sequence: number, received: number): Promise<TerminationReport> {
+/** Copies of the other node with these numbers. */
+function copiesOf(sequences: readonly number[]): Buffer[] {
   const { sourceMac, destinationMac } = world.nextHop;
-  const addresses = {
+  const common = {
+    inner: frame,
+    session: SESSION,
     source: OTHER_ADDRESS,
     address: OWN_ADDRESS,
     sourceMac: destinationMac,
     destinationMac: sourceMac,
   };
-  const [packet] = scapy({ erspan: [{ inner: frame, session: SESSION, sequence, ...addresses }] }).erspan;
-  world.wire.send(packet!);
+  return scapy({ erspan: sequences.map((sequence) => ({ ...common, sequence })) }).erspan;
+}
+
+/** Sends copies of the other node, one right after the other. Waits until `received` have come. */
+async function receive(packets: readonly Buffer[], received: number): Promise<TerminationReport> {
+  for (const packet of packets) {
+    world.wire.send(packet);
+  }
   let report: TerminationReport | undefined;
-  await until('the copy has come', async () => {
+  await until('the copies have come', async () => {
     [report] = (await world.datapath.counters()).terminations;
     return report?.received.packets === received;
   });
   return report!;
+}
+
+/** As if the last copy had come so many ticks before. Its lane expects `expected`. */
+function letBeSilent(expected: number, ticks: number): void {
+  withMap('termination_sequences', (map) => {
+    const { next, seen } = LAYOUT.lane_state.fields;
+    const value = Buffer.alloc(LAYOUT.sequence_state.size);
+    const key = map.keys(4).find((each) => map.lookup(each, value) && value.readUInt32LE(next) === expected)!;
+    map.lookup(key, value);
+    value.writeUInt32LE((value.readUInt32LE(seen) - ticks) >>> 0, seen);
+    map.update(key, value);
+  });
 }
 
 test('a lane may be ahead by more numbers the longer it was silent', async () => {
@@ -146,19 +158,16 @@ test('a lane may be ahead by more numbers the longer it was silent', async () =>
       mirrorDevice: world.devices.und.ifindex,
     }),
   );
-  const far = 2 ** 24 + 50_000_000;
-  await receive(10, 1);
-  // As if it had come 4,000 ticks ago: 65,536,000 numbers more.
-  withMap('termination_sequences', (map) => {
-    const { next, seen } = LAYOUT.lane_state.fields;
-    const value = Buffer.alloc(LAYOUT.sequence_state.size);
-    const key = map.keys(4).find((each) => map.lookup(each, value) && value.readUInt32LE(next) === 11)!;
-    map.lookup(key, value);
-    value.writeUInt32LE((value.readUInt32LE(seen) - 4000) >>> 0, seen);
-    map.update(key, value);
-  });
-  const { missing, late } = await receive(11 + far, 2);
-  assert.deepEqual([missing?.packets, late?.packets], [far, 0]);
-  const again = await receive(11 + far + far, 3);
-  assert.equal(again.missing?.packets, far, 'so far ahead at once: the sender has started again');
+  // A lane may be so far ahead after 763 ticks, which are 0.7 to 7 seconds.
+  const far = 2 ** 24 + 100_000_000;
+  const [first, second, third] = copiesOf([10, 11 + far, 12 + far + far]) as [Buffer, Buffer, Buffer];
+  await receive([first], 1);
+  letBeSilent(11, 800);
+  // The next comes at once: this is no time in which a sender can give so many numbers.
+  const { missing, late } = await receive([second, third], 3);
+  assert.deepEqual(
+    [missing?.packets, late?.packets],
+    [far, 0],
+    'one of two was taken for a sender that has started again',
+  );
 });
