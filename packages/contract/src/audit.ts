@@ -29,6 +29,7 @@ export const AUDIT_ACTIONS = [
   'read',
   'remove',
   'settings',
+  'restore',
 ] as const;
 
 /** What can be done to a log. */

@@ -17,6 +17,7 @@ import { Sessions } from './auth/sessions.ts';
 import { ACCEPT_QUEUE } from './auth/strangers.ts';
 import { Tickets } from './auth/tickets.ts';
 import { Tries } from './auth/tries.ts';
+import { tellRestored } from './backup/restored.ts';
 import type { Leadership } from './cluster/leadership.ts';
 import { findConsole } from './console-folder.ts';
 import { Decoders } from './decoder/decoders.ts';
@@ -212,6 +213,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => audit.close());
   await audit.recover(view.unaudited);
   await shared?.begin(audit, auditTeller({ events, log }));
+  await tellRestored(store, audit, auditTeller({ events, log }));
   const auditCheck = new SelfCheck(audit, { clock, tell: auditTeller({ events, log }) });
   closers.add(() => auditCheck.close());
   await events.recover(view.unaudited);

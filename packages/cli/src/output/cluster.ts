@@ -59,7 +59,7 @@ function problemTable({ problems, problemCount }: ClusterStatus, color: boolean)
     kind,
     name,
     code ?? '-',
-    printable(remedy === undefined ? message : `${message}: ${remedy}`),
+    printable(remedy === undefined || hasRemedy(message) ? message : `${message}: ${remedy}`),
   ]);
   const more = problemCount - problems.length;
   return renderTable(columns, rows, { color }) + (more > 0 ? `and ${more} more\n` : '');

@@ -57,10 +57,14 @@ export function exitCodeOf(error: unknown): number {
   return EXIT_CODES.unexpected.code;
 }
 
+/** Whether a message has the form "problem: remedy". Its remedy is more exact than that of the catalogue. */
+export function hasRemedy(message: string): boolean {
+  return message.includes(': ');
+}
+
 /** The catalogue is loaded only here, because loading its schemas takes longer than a command. */
 async function remedyOf(problem: Problem): Promise<string | undefined> {
-  // A detail of the form "problem: remedy" already has a more exact remedy.
-  if (problem.detail.includes(': ')) {
+  if (hasRemedy(problem.detail)) {
     return undefined;
   }
   const { CATALOGUE } = await import('@mirrorplane/contract/errors');

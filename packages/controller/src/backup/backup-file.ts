@@ -73,7 +73,7 @@ async function* textOf(head: object, lines: AsyncIterable<BackupLine>): AsyncGen
 
 /**
  * Reads a backup.
- * @throws Error if it is none, was made by a newer release, or is damaged. The last one is known at
+ * @throws Error if it is not there or none, was made by a newer release, or is damaged. The last one is known at
  * the end only
  */
 export async function* readBackup(file: string): AsyncGenerator<BackupHead | BackupLine> {
@@ -99,6 +99,9 @@ export async function* readBackup(file: string): AsyncGenerator<BackupHead | Bac
       yield value;
     }
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new Error(`there is no file ${file}: name one that "mirrorplane store backup" has written`);
+    }
     throw new Error(`${file} is not a backup, or is damaged: ${(error as Error).message}`);
   }
   throw new Error(`${file} is damaged or incomplete: its digest does not fit`);

@@ -12,6 +12,7 @@ import type { Store } from '../store/store.ts';
 import { HighestRevision } from './audited-revision.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
+import { asRestored } from './restored.ts';
 import {
   emptyForFiles,
   makeNextKey,
@@ -46,6 +47,12 @@ export function storeCommands(say: Say = (text) => process.stdout.write(`${text}
     .argument('<file>', 'file that "store backup" has written')
     .option('--overwrite', 'replace the store and the files that are there')
     .action(async (file, options) => say(await restore(file, options)));
+  command
+    .command('verify')
+    .description('read all of a backup, and say what it has: nothing is written')
+    .argument('<file>', 'file that "store backup" has written')
+    .exitOverride(exitForUsage)
+    .action(async (file) => say(await verify(file)));
   add(command, 'new-key', 'put a new key into cluster.key, below the one that is used, to be copied to all controllers')
     .option('--use', 'put the new key into the first place: this controller seals with it, once it leads')
     .action(async (options) => say(await newKey(options)));
@@ -127,6 +134,11 @@ async function* linesOf(
   yield* dataLines(data, shared);
 }
 
+async function verify(file: string): Promise<string> {
+  const { madeAt, version, ...contents } = await checkBackup(file);
+  return `${file} is whole: ${described(contents)}, made by version ${version} at ${madeAt}`;
+}
+
 async function restore(file: string, { overwrite = false, ...options }: Arguments): Promise<string> {
   const { data } = options;
   const contents = await checkBackup(file);
@@ -143,14 +155,14 @@ async function restore(file: string, { overwrite = false, ...options }: Argument
       await emptyForFiles(store, data, files);
       await writeFiles(file, files);
     };
-    await fill(store, contents, { overwrite, meanwhile });
+    await fill(store, asRestored(contents, new Date()), { overwrite, meanwhile });
   });
   own(data);
   return `restored ${described(contents)}, and ${dataFiles(data).length} files, as of ${contents.madeAt}`;
 }
 
 /** Reads all of a backup, so that nothing is written from a damaged one. `revision`: the highest that it names. */
-async function checkBackup(file: string): Promise<Contents & { madeAt: string }> {
+async function checkBackup(file: string): Promise<Contents & Pick<BackupHead, 'madeAt' | 'version'>> {
   const entries: Contents['entries'] = [];
   let head: BackupHead | undefined;
   const audited = new HighestRevision();
@@ -167,7 +179,8 @@ async function checkBackup(file: string): Promise<Contents & { madeAt: string }>
   }
   // A backup of a running controller has lines of changes that came after its store. No other change
   // may get their revisions.
-  return { entries, revision: Math.max(head!.revision, audited.highest), madeAt: head!.madeAt };
+  const { revision, madeAt, version } = head!;
+  return { entries, revision: Math.max(revision, audited.highest), madeAt, version };
 }
 
 async function writeFiles(file: string, files: DataWriter): Promise<void> {

@@ -68,8 +68,17 @@ function doneLines(data: string): string[] {
   const lines = readFileSync(path.join(data, 'audit.log'), 'utf8').trim().split('\n');
   return lines
     .map((line) => JSON.parse(line))
-    .filter(({ outcome, resource }) => outcome === 'done' && resource !== 'store/shared')
+    .filter(({ outcome, resource }) => outcome === 'done' && resource !== 'store/shared' && resource !== 'store')
     .map(({ action, resource, revision }) => `${action} ${resource} ${revision}`);
+}
+
+/** What the audit log tells about restores. */
+function restoresIn(data: string): string[] {
+  const lines = readFileSync(path.join(data, 'audit.log'), 'utf8').trim().split('\n');
+  return lines
+    .map((line) => JSON.parse(line))
+    .filter(({ action }) => action === 'restore')
+    .map(({ detail }) => detail as string);
 }
 
 /** The controller has the identities of before: its agent, and the token that nobody has used. */
@@ -134,6 +143,7 @@ test('a backup of an embedded store is restored on another host, and is refused 
   await before.stop();
   assert.match(await run('backup', file, '--data', data), /wrote \d+ keys .*, and \d+ files of .*: keep it secret/);
   assert.equal(statSync(file).mode & 0o777, 0o600);
+  assert.match(await run('verify', file), /is whole: \d+ keys .*, made by version \S+ at 20/);
   const later = await start(data);
   await later.must('PUT', '/api/v1/domains/later', {});
   await later.stop();
@@ -145,12 +155,22 @@ test('a backup of an embedded store is restored on another host, and is refused 
   assert.equal((await restored.get('/api/v1/policies/one')).status, 200);
   assert.equal((await restored.get('/api/v1/domains/later')).status, 404);
   await restored.stop();
+  assert.equal(restoresIn(other).length, 1);
 
   await assert.rejects(run('restore', file, '--data', data), /has files of a controller .*say --overwrite/);
-  await run('restore', file, '--data', data, '--overwrite');
+  const said = await run('restore', file, '--data', data, '--overwrite');
   const back = await start(data);
   assert.equal((await back.get('/api/v1/domains/later')).status, 404);
   assert.equal(verdictOf(data).fault, undefined);
+  const madeAt = /as of (\S+)$/.exec(said)![1]!;
+  assert.match(
+    restoresIn(data).join(),
+    new RegExp(`has restored the backup of ${madeAt} .* what was revoked is valid`),
+  );
+  await back.stop();
+  await (await start(data)).stop();
+  assert.equal(restoresIn(data).length, 1, 'it is told once');
+  assert.equal(restoresIn(other).length, 1, 'where it was restored');
 });
 
 test('a backup of a store in etcd is made while the controller runs, and restored to another etcd', async (t) => {
@@ -170,6 +190,7 @@ test('a backup of a store in etcd is made while the controller runs, and restore
   const restored = await start(other, { etcd: { endpoints: second.endpoints } });
   await assertSameIdentities(restored, known);
   assert.equal((await restored.get('/api/v1/domains/later')).status, 404);
+  assert.equal(restoresIn(other).length, 1);
 });
 
 test('a backup that is cut short, damaged, or none at all is refused, and nothing is written', async (t) => {
@@ -193,7 +214,9 @@ test('a backup that is cut short, damaged, or none at all is refused, and nothin
       run('restore', path.join(folder, name), '--data', other),
       /is not a backup, or is damaged|digest/,
     );
+    await assert.rejects(run('verify', path.join(folder, name)), /is not a backup, or is damaged|digest/);
   }
+  await assert.rejects(run('restore', path.join(folder, 'absent'), '--data', other), /there is no file .*absent/);
   assert.deepEqual(readdirSync(other), []);
 });
 
