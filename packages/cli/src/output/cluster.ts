@@ -1,6 +1,8 @@
 /** The state of the cluster as text. */
+
 import { printable } from '@mirrorplane/base';
 import type { ClusterStatus } from '@mirrorplane/contract';
+import { hasRemedy } from './errors.ts';
 import { ago } from './numbers.ts';
 import { type Cell, renderFields, renderTable } from './table.ts';
 
