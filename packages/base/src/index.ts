@@ -5,5 +5,5 @@ export { draftOf, replaceFile, replaceFileSync, syncFolder } from './durable-fil
 export { printable } from './printable.ts';
 export { Serial } from './serial.ts';
 export { filteredInSteps, mappedInSteps, sortedInSteps } from './sorted.ts';
-export { atOnce, inTurns, piecesInTurns } from './turns.ts';
+export { atOnce, inTurns, inTurnsBeside, isAwaited, piecesInTurns } from './turns.ts';
 export { atMost, until } from './wait.ts';
