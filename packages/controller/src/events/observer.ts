@@ -1,5 +1,5 @@
 /** Reports changes that no operator makes: of agents, interfaces, and states of policies. */
-import { inTurns } from '@mirrorplane/base';
+import { inTurnsBeside } from '@mirrorplane/base';
 import type { EventDraft, NodeProblem } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { KeptStatuses } from '../planning/kept-statuses.ts';
@@ -137,7 +137,7 @@ export class EventObserver {
   async #compare(): Promise<boolean> {
     const { view, live, events, statuses, log } = this.#parts;
     try {
-      const current = await inTurns(statuses.refresh());
+      const current = await inTurnsBeside(statuses.refresh());
       if (this.#closed) {
         return false;
       }

@@ -2,7 +2,7 @@
  * Rates of policies and nodes, second by second: made once, of what the counters of all nodes have grown within the same
  * second. It is in memory only: a restart begins anew.
  */
-import { filteredInSteps, inTurns } from '@mirrorplane/base';
+import { filteredInSteps, inTurnsBeside } from '@mirrorplane/base';
 import type { Logger } from '@mirrorplane/daemon';
 import { involvedNodes } from '@mirrorplane/planner';
 import type { Planning } from '../planning/planning.ts';
@@ -88,7 +88,7 @@ export class History {
     }
     this.#isBusy = true;
     try {
-      await inTurns(this.#seconds());
+      await inTurnsBeside(this.#seconds());
       for (const listener of this.#listeners) {
         listener();
       }

@@ -1,5 +1,5 @@
 /** Saves the counter totals of nodes every ten seconds and at the end. */
-import { inTurns, Serial } from '@mirrorplane/base';
+import { inTurnsBeside, Serial } from '@mirrorplane/base';
 import type { CounterReading } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import type { View } from '../store/view.ts';
@@ -76,7 +76,7 @@ export class SavedCounters {
     }
     this.#isTicking = true;
     try {
-      await inTurns(this.#parts.live.counters.tickInSteps((uid) => this.#uids().has(uid)));
+      await inTurnsBeside(this.#parts.live.counters.tickInSteps((uid) => this.#uids().has(uid)));
     } finally {
       this.#isTicking = false;
     }

@@ -2,7 +2,7 @@
  * All streams of the console, and the topics that they read: each topic is looked at once a second,
  * for all its readers.
  */
-import { inTurns } from '@mirrorplane/base';
+import { inTurns, inTurnsBeside } from '@mirrorplane/base';
 import type { History } from '../history/history.ts';
 import type { TopicItems } from './items.ts';
 import type { TopicSources } from './sources.ts';
@@ -121,7 +121,7 @@ export class StreamHub {
     this.#isBusy = true;
     try {
       if (this.#topics.keys().some((key) => OF_STATUSES.test(key))) {
-        await inTurns(this.#parts.freshen());
+        await inTurnsBeside(this.#parts.freshen());
       }
       for (const [key, used] of this.#topics) {
         used.idle = used.readers > 0 ? 0 : used.idle + 1;

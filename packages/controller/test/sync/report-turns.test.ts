@@ -5,10 +5,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { ReportTurns } from '../../src/sync/report-turns.ts';
 
 /** Turns on a clock of its own: each piece of work takes so many milliseconds. */
-function made() {
+function made(isRead = () => false) {
   const clock = { now: 0 };
   const done: string[] = [];
-  const turns = new ReportTurns(() => clock.now, 10);
+  const turns = new ReportTurns(() => clock.now, 10, isRead);
   const work = (name: string, ms: number) => () => {
     clock.now += ms;
     done.push(name);
@@ -41,6 +41,23 @@ test('what else the event loop has to do comes between two turns', async () => {
     await turn();
   }
   assert.equal(done.indexOf('edit'), 2, `an edit waits for one turn: ${done}`);
+});
+
+test('while somebody waits for a long read, reports have half a turn, and for no longer than a quarter of a second', async () => {
+  const { turns, done, work, clock } = made(() => true);
+  for (let at = 0; at < 100; at++) {
+    turns.run(work('report', 2));
+  }
+  assert.equal(done.length, 5, 'nobody knows of the read before the next turn');
+  const perTurn: number[] = [];
+  while (turns.waiting > 0) {
+    const before = done.length;
+    await turn();
+    clock.now += 60;
+    perTurn.push(done.length - before);
+  }
+  assert.deepEqual(perTurn.slice(0, 3), [3, 3, 3]);
+  assert.ok(Math.max(...perTurn.slice(5)) > 10, `${perTurn}`);
 });
 
 test('after a quiet time, work runs at once again', async () => {
