@@ -47,6 +47,7 @@ export {
 } from './programs.ts';
 export { involvedNodes } from './reasons.ts';
 export { type Chance, MAX_SESSIONS_PER_NODE, SECRET_LIFE_MS, type Sessions } from './sessions.ts';
+export { differingIds, forDiffering, foundIn, placeIn, replacedIn, Succession } from './sorted-lists.ts';
 export { sourceRates } from './source-rates.ts';
 export { type Staged, stage } from './staging.ts';
 export { outlineFrom, type PolicyOutline, type SourcesAt, statusFrom } from './status.ts';

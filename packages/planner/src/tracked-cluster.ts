@@ -2,6 +2,7 @@
 import type { EdgeBinding, Inventory } from '@mirrorplane/contract';
 import { type Cluster, type ClusterInterface, type ClusterNode, encrypts } from './cluster.ts';
 import { sortedBy } from './order.ts';
+import { forDiffering } from './sorted-lists.ts';
 import { TrackedTable, type Tracker } from './tracked.ts';
 
 /** Whether two values are written the same. */
@@ -42,25 +43,7 @@ export class TrackedCluster implements Cluster {
   }
 
   #takeInterfaces(items: readonly ClusterInterface[]): void {
-    const before = this.#last;
-    if (items === before) {
-      return;
-    }
-    let at = 0;
-    for (const item of items) {
-      // Nearly all are the same objects: their ids are not compared.
-      while (at < before.length && before[at] !== item && before[at]!.id < item.id) {
-        at++;
-      }
-      if (before[at] === item) {
-        at++;
-        continue;
-      }
-      this.#takeInterface(item.id, item);
-    }
-    if (this.interfaces.size !== items.length) {
-      this.interfaces.keepOnly(new Set(items.map(({ id }) => id)), (id) => this.#takeInterface(id, undefined));
-    }
+    forDiffering(this.#last, items, (id, item) => this.#takeInterface(id, item));
     this.#last = items;
   }
 

@@ -1,7 +1,7 @@
 /** Makes events for the differences between the interfaces of two plans. */
 import type { EventDraft } from '@mirrorplane/contract';
+import { forDiffering } from '@mirrorplane/planner';
 import { tellContests } from '../inventory/contests.ts';
-import { forDiffering } from '../inventory/differing.ts';
 import type { Merged } from '../inventory/inventory.ts';
 import type { LiveNodes } from '../reports/live-nodes.ts';
 import { interfaceStep, type Whereabouts } from './interface-changes.ts';

@@ -1,5 +1,6 @@
 /** Items in the order of their ids, of which few change at a time. */
 import { isDeepStrictEqual } from 'node:util';
+import { replacedIn, Succession } from '@mirrorplane/planner';
 
 /** Where a larger part of all items has changed at once, all are sorted again. */
 const PART = 1 / 8;
@@ -7,6 +8,7 @@ const PART = 1 / 8;
 export class SortedItems<T extends { id: string }> {
   readonly #items = new Map<string, T>();
   #sorted: readonly T[] = [];
+  #succession = new Succession();
   readonly #changed = new Set<string>();
 
   get(id: string): T | undefined {
@@ -33,49 +35,20 @@ export class SortedItems<T extends { id: string }> {
     return true;
   }
 
-  /** All items, sorted. The same list until one changes. */
+  /** All items, sorted. The same list until one changes; `forDiffering` knows what differs from an earlier one. */
   all(): readonly T[] {
+    if (this.#changed.size === 0) {
+      return this.#sorted;
+    }
     if (this.#changed.size > PART * this.#items.size) {
       this.#sorted = [...this.#items.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-    } else if (this.#changed.size > 0) {
-      this.#sorted = this.#withChanged();
+      this.#succession = new Succession();
+      this.#succession.add(this.#sorted, []);
+    } else {
+      this.#sorted = replacedIn(this.#sorted, this.#changed, (id) => this.#items.get(id));
+      this.#succession.add(this.#sorted, this.#changed);
     }
     this.#changed.clear();
     return this.#sorted;
   }
-
-  /** The sorted list with the items that have changed: what lies between them is copied. */
-  #withChanged(): T[] {
-    const next: T[] = [];
-    let from = 0;
-    for (const id of [...this.#changed].sort()) {
-      const at = placeIn(this.#sorted, id, from);
-      for (; from < at; from++) {
-        next.push(this.#sorted[from]!);
-      }
-      from += this.#sorted[at]?.id === id ? 1 : 0;
-      const item = this.#items.get(id);
-      if (item) {
-        next.push(item);
-      }
-    }
-    for (; from < this.#sorted.length; from++) {
-      next.push(this.#sorted[from]!);
-    }
-    return next;
-  }
-}
-
-/** Index of the first item at `low` or behind whose id is not smaller. */
-export function placeIn(items: readonly { id: string }[], id: string, low: number): number {
-  let high = items.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (items[middle]!.id < id) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
 }

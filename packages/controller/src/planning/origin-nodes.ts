@@ -3,7 +3,7 @@
  * has the new program.
  */
 import type { Interface } from '@mirrorplane/contract';
-import { forDiffering } from '../inventory/differing.ts';
+import { forDiffering } from '@mirrorplane/planner';
 
 /** Milliseconds that a node keeps receiving for a destination that has left it. */
 export const LINGER_MS = 2000;

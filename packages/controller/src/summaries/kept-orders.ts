@@ -3,6 +3,7 @@
  * differ, they alone are sorted.
  */
 import { mappedInSteps, sortedInSteps } from '@mirrorplane/base';
+import { differingIds, foundIn } from '@mirrorplane/planner';
 
 /** What a list is sorted by. */
 type Value = string | number | undefined;
@@ -131,6 +132,18 @@ function* differing<T extends { readonly id: string }>(
 ): Generator<undefined, { gone: Set<T>; come: T[] }> {
   const gone = new Set<T>();
   const come: T[] = [];
+  const known = differingIds(before, now);
+  for (const id of known ?? []) {
+    const [a, b] = [foundIn(before, id), foundIn(now, id)];
+    if (a !== b) {
+      gone.add(a!);
+      come.push(...(b ? [b] : []));
+    }
+  }
+  if (known) {
+    gone.delete(undefined as never);
+    return { gone, come };
+  }
   for (let [i, j, looked] = [0, 0, 0]; i < before.length || j < now.length; looked++) {
     const [a, b] = [before[i], now[j]];
     if (a !== b) {

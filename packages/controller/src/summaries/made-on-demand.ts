@@ -1,3 +1,5 @@
+import { foundIn } from '@mirrorplane/planner';
+
 /**
  * A map over a sorted list, whose values are made each time that they are asked for. An item that
  * differs is another object.
@@ -25,17 +27,7 @@ export class MadeOnDemand<T extends { readonly id: string }, V> implements Reado
   }
 
   #find(id: string): T | undefined {
-    let [low, high] = [0, this.#items.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#items[middle]!.id < id) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    const found = this.#items[low];
-    return found?.id === id ? found : undefined;
+    return foundIn(this.#items, id);
   }
 
   has(id: string): boolean {
