@@ -2,8 +2,8 @@
  * `make scale-parts`: what the parts of the controller cost in a large cluster, each alone. Nodes are
  * only messages, so that one process measures 1,000 of them. usage: main.ts [NODES…], default 100
  * 1000; RUNS= is how often each thing is done, SNAPSHOT= a file for a snapshot of the
- * heap, PROFILE= one for a profile of the CPU, of what PROFILED= names: reads, streams or moves
- * (default). REST_PROFILE= is one while all sources count and nothing else happens, for REST= seconds.
+ * heap, PROFILE= one for a profile of the CPU, of what PROFILED= names: load, reads, streams or moves
+ * (default). LOAD= is how many seconds of load there are, and ONLY=load ends after them. REST_PROFILE= is one while all sources count and nothing else happens, for REST= seconds.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
@@ -15,6 +15,7 @@ import type { NodeRecord } from '@mirrorplane/controller/testing';
 import { keyOf, openSqliteStore } from '@mirrorplane/controller/testing';
 import { fillStore } from '../scale/fill.ts';
 import { nodeName, policyName, poolName, poolOf, type Size, sourceId } from '../scale/names.ts';
+import { underLoad } from './load.ts';
 import { World } from './world.ts';
 
 const INTERFACES = 100;
@@ -108,6 +109,11 @@ async function measure(nodes: number): Promise<void> {
       (await import('node:v8')).writeHeapSnapshot(process.env.SNAPSHOT);
     }
     await profiled(() => rest(world), process.env.REST_PROFILE);
+    await profiled(() => load(world), profileOf('load'));
+    if (process.env.ONLY === 'load') {
+      await world.stop();
+      return;
+    }
     await profiled(() => reads(world), profileOf('reads'));
     await profiled(() => streams(world), profileOf('streams'));
     await profiled(() => changes(world), profileOf('moves'));
@@ -212,6 +218,27 @@ function collected(): () => { allocated: number; aged: number; ms: number } {
     }
     return sum;
   };
+}
+
+/** Seconds of load, see `underLoad`. */
+const LOAD_SECONDS = Number(process.env.LOAD ?? 20);
+
+async function load(world: World): Promise<void> {
+  const garbage = collected();
+  const { seconds, turns: all, reads: times, told, confirmed } = await underLoad(world, LOAD_SECONDS, cpuMs);
+  const { allocated, ms } = garbage();
+  row('under load: a second', seconds);
+  row('  of that collections of garbage', [ms / LOAD_SECONDS]);
+  row('  allocated', [allocated / LOAD_SECONDS / 1e6], 'MB');
+  for (const limit of [10, 20, 50, 100]) {
+    row(`  turns above ${limit} ms in a second`, [all.filter((one) => one > limit).length / LOAD_SECONDS], '');
+  }
+  row('  longest turn', [Math.max(...all)]);
+  row('  an edit until all nodes are told', told);
+  row('  an edit until all nodes have confirmed', confirmed);
+  for (const [what, values] of times) {
+    row(`  ${what}`, values);
+  }
 }
 
 async function reads(world: World): Promise<void> {

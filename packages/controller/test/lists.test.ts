@@ -43,6 +43,11 @@ test('words and keys of a filter all have to be there, in capital or small lette
     ['policies/beta/sources', 'state:waiting kind:vm', ['db-1/0', 'web-2/0']],
     ['interfaces', 'kind:edge', ['edge-1']],
     ['interfaces', 'source:yes web', ['web-1/0', 'web-2/0']],
+    ['interfaces', 'WEB "1/0"', ['web-1/0']],
+    ['interfaces', 'b-1 d', ['db-1/0']],
+    ['interfaces', '""', ['db-1/0', 'edge-1', 'ids-1/0', 'lone/0', 'web-1/0', 'web-2/0']],
+    ['interfaces', 'beta kind:vm', ['db-1/0', 'web-2/0']],
+    ['interfaces', 'b-1/0web', []],
     ['interfaces', 'free:yes kind:vm', ['lone/0']],
     ['interfaces', 'destination:yes', ['edge-1', 'ids-1/0']],
     ['interfaces', 'policy:beta', ['db-1/0', 'edge-1', 'web-2/0']],
@@ -70,6 +75,10 @@ test('a list has the order that is asked for, and what has no value comes last',
   assert.deepEqual(await namesOf(bench, 'policies', { sort: 'percent', view: 'summary' }), ['beta', 'alpha', 'gamma']);
   const kinds = await namesOf(bench, 'interfaces', { sort: 'kind' });
   assert.equal(kinds[0], 'edge-1');
+  const found = (sort: string) => namesOf(bench, 'interfaces', { sort, filter: '1/0 kind:vm' });
+  assert.deepEqual(await found('-id'), ['web-1/0', 'ids-1/0', 'db-1/0']);
+  assert.deepEqual(await found('-policy'), ['ids-1/0', 'db-1/0', 'web-1/0']);
+  assert.deepEqual(await found('policy'), ['web-1/0', 'db-1/0', 'ids-1/0']);
 });
 
 test('a walk by any field misses and repeats none that stays, whatever changes meanwhile', async (t) => {

@@ -28,6 +28,7 @@ import { viewersOf } from '../summaries/viewers.ts';
 import { refuseBroken, refuseMoved, refuseUsed, withInterface } from './dependents.ts';
 import { INTERFACES } from './interface-list.ts';
 import { requireDeclaration } from './interface-scope.ts';
+import { wordsOf } from './list-filter.ts';
 import type { Sortable } from './list-spec.ts';
 import { etag, found, MutationQuery } from './mutation.ts';
 import { deleteNamed, putNamed } from './named-resource.ts';
@@ -65,12 +66,17 @@ function* interfacePage(
   const { sort } = query;
   const isContinued = query.continue !== undefined;
   const field = sort.replace('-', '');
+  const isById = field === INTERFACES.keyName;
   const isPassing = field === 'traffic';
   const value = (entry: InterfaceEntry) => sortedValue(entry, field, live) ?? undefined;
   const all = interfaces.all();
   // A list that is continued is in the order of its first page, or in that of ids.
-  const isKept = field !== INTERFACES.keyName && !isContinued;
+  const isKept = !isById && !isContinued;
   const ordered = isKept ? yield* interfaces.orders.of(all, { sort, value, isPassing }) : all;
+  // A list that is continued in another order than that of ids has the items of its first page.
+  const { plain, keyed } =
+    isContinued && !isById ? { plain: [], keyed: query.filter } : wordsOf(INTERFACES, query.filter);
+  const found = plain.length === 0 ? ordered : yield* havingAll(plain, { all, ordered }, interfaces);
   const seesAll = judge.everywhere('read');
   const isPlain = seesAll && kind === undefined && pool === undefined && node === undefined;
   const isSeen = ({ item }: InterfaceEntry) =>
@@ -78,8 +84,23 @@ function* interfacePage(
     (kind === undefined || item.kind === kind) &&
     (pool === undefined || item.pool === pool) &&
     (node === undefined || item.edge?.node === node || item.devices.some((device) => device.node === node));
-  const seen = isPlain ? ordered : yield* filteredInSteps(ordered, isSeen);
-  return yield* pageSteps(seen, INTERFACES, query, { ...options, sortedBy: isKept ? sort : INTERFACES.keyName });
+  const seen = isPlain ? found : yield* filteredInSteps(found, isSeen);
+  const sortedBy = isKept ? sort : INTERFACES.keyName;
+  return yield* pageSteps(seen, INTERFACES, { ...query, filter: keyed }, { ...options, sortedBy });
+}
+
+/** Entries that have all these words, in the order of a list. */
+function* havingAll(
+  words: readonly string[],
+  { all, ordered }: { all: readonly InterfaceEntry[]; ordered: readonly InterfaceEntry[] },
+  interfaces: Services['interfaces'],
+): Generator<undefined, readonly InterfaceEntry[]> {
+  const found = yield* interfaces.havingAll(words, all);
+  if (ordered === all) {
+    return found;
+  }
+  const isFound = new Set(found);
+  return yield* filteredInSteps(ordered, (entry) => isFound.has(entry));
 }
 
 function sortedValue(entry: InterfaceEntry, field: string, live: LiveNodes): Sortable {
@@ -248,9 +269,10 @@ export const interfaceRoutes: Route[] = [
         const value = recordOf(id, body, stored?.value);
         const unchanged = stored !== undefined && sameRecord(stored.value, value);
         const before = recordsOf(view);
+        // A copy of all records would take longer than all else.
         const after = (revision: number) => ({
           ...before,
-          interfaces: new Map(before.interfaces).set(id, { value, revision }),
+          interfaces: { get: (one: string) => (one === id ? { value, revision } : before.interfaces.get(one)) },
         });
         if (!unchanged) {
           refuseSecondEdge(id, value, before.interfaces);

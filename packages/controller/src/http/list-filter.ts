@@ -7,9 +7,37 @@ type Filterable<T> = Pick<ListSpec<T>, 'key' | 'texts' | 'text' | 'filter'>;
 /** Words of a filter at most. */
 const MAX_WORDS = 16;
 
+/** A filter in its parts. */
+interface Words {
+  /** That are looked for as they are, in lower case. */
+  plain: string[];
+  /** The others: `KEY:VALUE`. They are a filter themselves. */
+  keyed: string;
+}
+
+/** @throws ProblemError where it is no filter */
+export function wordsOf<T>(spec: Filterable<T>, text: string): Words {
+  filterOf(spec, text);
+  const words = matchesOf(text);
+  const isKeyed = ([, quoted, , word]: RegExpExecArray) => quoted === undefined && KEYED.test(word!);
+  return {
+    plain: words.filter((one) => !isKeyed(one)).map(([, quoted, , word]) => quoted ?? word!),
+    keyed: words
+      .filter(isKeyed)
+      .map(([word]) => word)
+      .join(' '),
+  };
+}
+
+const KEYED = /^([a-z]+):(.*)$/;
+
+function matchesOf(text: string): RegExpExecArray[] {
+  return [...text.toLowerCase().matchAll(/"([^"]*)("?)|(\S+)/g)];
+}
+
 /** @returns whether an item is wanted @throws ProblemError where a key is unknown */
 export function filterOf<T>(spec: Filterable<T>, text: string): (item: T) => boolean {
-  const words = [...text.toLowerCase().matchAll(/"([^"]*)("?)|(\S+)/g)];
+  const words = matchesOf(text);
   if (words.some(([, quoted, end]) => quoted !== undefined && end === '')) {
     refuseField('filter', 'a double quote is not closed: put another one behind the last word, or remove it');
   }
@@ -23,7 +51,7 @@ export function filterOf<T>(spec: Filterable<T>, text: string): (item: T) => boo
 }
 
 function conditionOf<T>(spec: Filterable<T>, word: string): (item: T) => boolean {
-  const [, key, value] = /^([a-z]+):(.*)$/.exec(word) ?? [];
+  const [, key, value] = KEYED.exec(word) ?? [];
   if (key === undefined || value === undefined) {
     return has(spec, word);
   }

@@ -76,15 +76,18 @@ export function surroundingsOf(records: Records, live: LiveNodes): Omit<Inventor
   };
 }
 
+/** Records of which interfaces are looked up, and not listed. */
+type LookedUp = Omit<Records, 'interfaces'> & { interfaces: Pick<Records['interfaces'], 'get'> };
+
 /** One interface, as the API shows it. */
-export function oneInterface(id: string, records: Records, live: LiveNodes): Interface | undefined {
+export function oneInterface(id: string, records: LookedUp, live: LiveNodes): Interface | undefined {
   const stored = records.interfaces.get(id);
   const sightings = sightingsOfOne(id, records, live);
   return stored && toInterface(stored, placesOf(records, new Map([[id, sightings]]), live.now()).get(id), records);
 }
 
 /** What all nodes say of one interface. */
-function sightingsOfOne(id: string, records: Records, live: LiveNodes): Sighting[] {
+function sightingsOfOne(id: string, records: LookedUp, live: LiveNodes): Sighting[] {
   const edge = records.interfaces.get(id)?.value.edge;
   return [...records.nodes].flatMap(([name, { value }]): Sighting[] => {
     const node = live.get(name);
@@ -122,7 +125,7 @@ function sorted<T>(map: ReadonlyMap<string, Stored<T>>): Stored<T>[] {
   return [...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, stored]) => stored);
 }
 
-function placesOf({ interfaces }: Records, sightings: Sightings, now: number): Map<string, Place> {
+function placesOf({ interfaces }: LookedUp, sightings: Sightings, now: number): Map<string, Place> {
   return new Map(
     [...sightings].map(([id, all]) => {
       const { kind, boundTo } = interfaces.get(id)?.value ?? {};

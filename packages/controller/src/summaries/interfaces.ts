@@ -1,4 +1,6 @@
 /** Interfaces with what policies make of them. */
+
+import { filteredInSteps } from '@mirrorplane/base';
 import {
   type Interface,
   type InterfaceState,
@@ -6,14 +8,15 @@ import {
   type InterfaceTraffic,
   MAX_SUMMARY_ITEMS,
 } from '@mirrorplane/contract';
+import { forDiffering, foundIn, replacedIn, Succession } from '@mirrorplane/planner';
 import type { CurrentInventory } from '../inventory/current-inventory.ts';
 import type { Merged } from '../inventory/inventory.ts';
-import { placeIn } from '../inventory/sorted-items.ts';
 import type { PolicyRecord } from '../store/records.ts';
 import type { View } from '../store/view.ts';
 import { InterfaceUses } from './interface-uses.ts';
 import { KeptOrders } from './kept-orders.ts';
 import { MadeOnDemand } from './made-on-demand.ts';
+import { TextBlocks } from './text-blocks.ts';
 
 /**
  * The first VLAN ID that is suggested where an edge carries all of them: lower ones are often in
@@ -45,6 +48,8 @@ export class InterfaceSummaries {
   /** Interfaces of which policies may make something else since `#all` was made. */
   readonly #concerned = new Set<string>();
   #all: Made | undefined;
+  #succession = new Succession();
+  readonly #texts = new TextBlocks<InterfaceEntry>(({ text }) => text);
   #map: { of: readonly InterfaceEntry[]; map: ReadonlyMap<string, InterfaceSummary> } | undefined;
 
   /** All interfaces in other orders. */
@@ -62,9 +67,7 @@ export class InterfaceSummaries {
     const pools = this.#parts.view.changesOf('pools');
     const before = this.#all;
     const isPart = before?.vlans === vlans && before.pools === pools;
-    const isSame = isPart && before.interfaces === inventory.interfaces;
-    const made = isSame ? before.entries : this.#made(inventory, before?.entries ?? [], isPart);
-    const entries = isPart ? this.#withConcerned(made) : made;
+    const entries = isPart ? this.#changed(before, inventory) : this.#made(inventory, before?.entries ?? []);
     this.#concerned.clear();
     this.#all = { interfaces: inventory.interfaces, vlans, pools, entries };
     return entries;
@@ -92,33 +95,51 @@ export class InterfaceSummaries {
     }
   }
 
-  /** The same list, or a copy with other entries of interfaces that policies use otherwise. */
-  #withConcerned(entries: readonly InterfaceEntry[]): readonly InterfaceEntry[] {
-    let now: InterfaceEntry[] | undefined;
-    for (const id of this.#concerned) {
-      const at = placeIn(entries, id, 0);
-      const entry = entries[at];
-      if (entry?.id === id && !this.#isUsedAlike(entry)) {
-        now ??= [...entries];
-        now[at] = this.#entryOf(entry.item);
-      }
-    }
-    return now ?? entries;
+  /**
+   * Entries whose text has all these words, in steps.
+   * @param words in lower case, at least one @param all what `all` has given @returns at its end
+   */
+  *havingAll(words: readonly string[], all: readonly InterfaceEntry[]): Generator<undefined, InterfaceEntry[]> {
+    // The longest one leaves the fewest.
+    const [longest = '', ...others] = words.toSorted((a, b) => b.length - a.length);
+    const found = yield* this.#texts.matching(all, longest);
+    const hasOthers = ({ text }: InterfaceEntry) => others.every((word) => text.includes(word));
+    return others.length === 0 ? found : yield* filteredInSteps(found, hasOthers);
   }
 
-  /**
-   * @param before in the order of ids
-   * @param isUsedAlike whether pools and VLAN IDs are as they were. What policies use is not looked at then
-   */
-  #made({ interfaces }: Merged, before: readonly InterfaceEntry[], isUsedAlike: boolean): InterfaceEntry[] {
+  /** The same list, or a copy with other entries of interfaces that differ, or that policies use otherwise. */
+  #changed({ interfaces: before, entries }: Made, { interfaces: now }: Merged): readonly InterfaceEntry[] {
+    const ids = new Set(this.#concerned);
+    forDiffering(before, now, (id) => ids.add(id));
+    const itemOf = (id: string) => foundIn(now, id);
+    const others = [...ids].filter((id) => {
+      const entry = foundIn(entries, id);
+      return entry?.item !== itemOf(id) || (entry !== undefined && !this.#isUsedAlike(entry));
+    });
+    if (others.length === 0) {
+      return entries;
+    }
+    const next = replacedIn(entries, others, (id) => {
+      const item = itemOf(id);
+      return item && this.#entryOf(item);
+    });
+    this.#succession.add(next, others);
+    return next;
+  }
+
+  /** All of them, where pools or VLAN IDs are others. @param before in the order of ids */
+  #made({ interfaces }: Merged, before: readonly InterfaceEntry[]): InterfaceEntry[] {
     let at = 0;
-    return interfaces.map((item) => {
+    const entries = interfaces.map((item) => {
       while (at < before.length && before[at]!.item !== item && before[at]!.id < item.id) {
         at++;
       }
       const known = before[at];
-      return known?.item === item && (isUsedAlike || this.#isUsedAlike(known)) ? known : this.#entryOf(item);
+      return known?.item === item && this.#isUsedAlike(known) ? known : this.#entryOf(item);
     });
+    this.#succession = new Succession();
+    this.#succession.add(entries, []);
+    return entries;
   }
 
   #isUsedAlike({ id, item, policy, destinationOf, domain, vlans }: InterfaceEntry): boolean {
@@ -169,8 +190,6 @@ export class InterfaceEntry {
   readonly domain: string | undefined;
   /** What it carries, where the list is sorted by it. */
   readonly traffic: InterfaceTraffic | null | undefined;
-  /** What words are looked for in. */
-  #text: string | undefined;
 
   constructor(item: Interface, { policy, destinationOf, vlans, domain }: Use, traffic?: InterfaceTraffic | null) {
     this.item = item;
@@ -211,14 +230,13 @@ export class InterfaceEntry {
   /** All words of it in lower case, apart from each other. */
   get text(): string {
     const { item, node, policy } = this;
-    this.#text ??= [
+    return [
       ...[item.id, item.name, item.network, item.pool, node, policy, item.edge?.device, item.edge?.mac],
       ...item.devices.flatMap(({ name, mac }) => [name, mac]),
     ]
       .filter((word, index, all) => word !== undefined && all.indexOf(word) === index)
       .join(TEXT_END)
       .toLowerCase();
-    return this.#text;
   }
 
   get summary(): InterfaceSummary {
