@@ -1,9 +1,9 @@
-import { foundIn } from '@mirrorplane/planner';
-
 /**
  * A map over a sorted list, whose values are made each time that they are asked for. An item that
  * differs is another object.
  */
+import { foundIn } from '@mirrorplane/planner';
+
 export class MadeOnDemand<T extends { readonly id: string }, V> implements ReadonlyMap<string, V> {
   readonly isSorted = true;
   /** How an item is seen to be another one without making its value. */
