@@ -45,7 +45,8 @@ export async function packagedCommand(folder: string): Promise<string> {
 /** The flags of Node.js in the starter of a package. */
 function flagsOf(program: Program): string {
   const starter = readFileSync(join(STARTERS, `mirrorplane-${program}`), 'utf8');
-  return [...starter.matchAll(/(?<= )--(?:disable-warning|max-semi-space-size|v8-pool-size)=\S+/g)].join(' ');
+  const flags = /(?<= )--(?:expose-gc|(?:disable-warning|max-semi-space-size|v8-pool-size)=\S+)/g;
+  return [...starter.matchAll(flags)].join(' ');
 }
 
 /** What the starter sets for the C library. */

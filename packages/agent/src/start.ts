@@ -27,7 +27,7 @@ import { NextHops } from './discovery/neighbours.ts';
 import { featureReader, HW_TC_OFFLOAD } from './discovery/offload.ts';
 import { createProviders } from './discovery/providers.ts';
 import { findUnderlay, KnownAddresses } from './discovery/underlay.ts';
-import { returnFreedMemory } from './host/freed-memory.ts';
+import { FreedMemory } from './host/freed-memory.ts';
 import { holdLock, holdPins } from './host/lock.ts';
 import { ProgramFile } from './host/program-file.ts';
 import type { Logger } from './log.ts';
@@ -300,7 +300,10 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
     } else {
       connect(credentials);
     }
-    const settled = setTimeout(returnFreedMemory, SETTLED_MS).unref();
+    const memory = new FreedMemory();
+    links.on('change', () => memory.changed());
+    links.on('regular', () => memory.look());
+    const settled = setTimeout(() => memory.started(), SETTLED_MS).unref();
     closers.add(() => clearTimeout(settled));
     log.info({ node, version: AGENT_VERSION, controller: options.controller }, 'agent started');
     return { agent, close: () => closers.close() };

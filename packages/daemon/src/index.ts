@@ -1,6 +1,7 @@
 /** The connections of a daemon to its system: settings, privileges, service manager, journal. */
 export { CAPABILITIES, type Capability, has, maskOf, type Privileges, parsePrivileges } from './capabilities.ts';
 export { lockFile } from './file-lock.ts';
+export { collectGarbage } from './garbage.ts';
 export { createLog, LOG_LEVELS, type Logger, type LogLevel } from './log.ts';
 export { type Delays, LoopDelay } from './loop-delay.ts';
 export { isForeign, requireNotReplaceable, requireOwnFolder, requireOwnProgram } from './own-files.ts';
