@@ -86,7 +86,7 @@ const judge: JudgeOf<CaptureReport> = {
   fits: () => true,
   owns: ({ source }) => source !== 'c',
   seconds: () => Number.POSITIVE_INFINITY,
-  mayBring: (policy) => policy === 'p-1',
+  mayBring: ({ policy }) => policy === 'p-1',
 };
 
 test('totals as numbers and totals as reports cannot be told apart', () => {

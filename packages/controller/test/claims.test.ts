@@ -1,6 +1,7 @@
 /** Which nodes are believed about which interfaces, also right after a claim. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MAX_DEVICES } from '@mirrorplane/contract';
 import { LiveNodes } from '../src/reports/live-nodes.ts';
 import { vmDevice } from './harness.ts';
 
@@ -40,6 +41,57 @@ test('a node that had an interface is still believed about it, and is to be save
   live.claims.grant(new Map());
   assert.equal(live.claims.hasHad('node-1', 'web-1/0'), true);
   assert.deepEqual(live.unsaved().get('node-1')?.former, ['web-1/0']);
+});
+
+test('a refused claim is remembered after it has ended, and makes the interface no more the node’s', () => {
+  const { live, says } = start();
+  live.claims.judgeBy(() => live.claims.grant(new Map([['web-1/0', ['node-1']]])));
+  says('node-1', 'web-1/0');
+  says('node-2', 'web-1/0', 'app-1/0');
+  assert.equal(live.claims.hasClaimed('node-2', 'web-1/0'), true, 'it says so now');
+  says('node-2');
+  assert.equal(live.claims.hasClaimed('node-2', 'web-1/0'), true);
+  assert.equal(live.claims.hasHad('node-2', 'web-1/0'), false);
+  assert.equal(live.claims.hasClaimed('node-2', 'db-1/0'), false, 'it was never said');
+  assert.equal(live.claims.hasClaimed('node-3', 'web-1/0'), false, 'there is no such node');
+  assert.equal(live.unsaved().get('node-2')?.former?.length, 0, 'a next controller hears all counts of the node first');
+});
+
+test('an interface that has come and gone before anything was planned was the node’s, if no other had it', () => {
+  const { live, says } = start();
+  /** Gives each interface to the first node that has it now, as planning does. */
+  const judge = () => {
+    const grants = new Map<string, string[]>();
+    for (const { name, seen } of live.all().values()) {
+      for (const id of Object.keys(seen).filter((one) => !grants.has(one))) {
+        grants.set(id, [name]);
+      }
+    }
+    live.claims.grant(grants);
+  };
+  live.claims.judgeBy(judge);
+  says('node-1', 'web-1/0');
+  says('node-2', 'web-1/0', 'app-1/0');
+  says('node-2');
+  says('node-1');
+  judge();
+  const had = (node: string) => ['web-1/0', 'app-1/0'].map((id) => live.claims.hasHad(node, id));
+  assert.deepEqual(had('node-1'), [true, false]);
+  assert.deepEqual(had('node-2'), [false, true]);
+});
+
+test('of claims that have ended, as many are remembered as one list has, and the latest', () => {
+  const { live, says } = start();
+  live.claims.judgeBy(() => live.claims.grant(new Map()));
+  const flood = (from: number) => Array.from({ length: MAX_DEVICES }, (_, at) => `vm-${from + at}/0`);
+  says('node-1', ...flood(0));
+  says('node-1');
+  const known = () => flood(0).filter((id) => live.claims.hasClaimed('node-1', id)).length;
+  assert.equal(known(), MAX_DEVICES);
+  says('node-1', 'vm-0/0', ...flood(MAX_DEVICES).slice(1));
+  says('node-1');
+  assert.ok(live.claims.hasClaimed('node-1', 'vm-0/0'), 'it has ended again since');
+  assert.equal(known(), 1, 'the earlier ones are forgotten');
 });
 
 test('what changes while a record is written is saved with the next one, and nothing else is', () => {

@@ -236,7 +236,10 @@ test('a node with a refused claim adds no counts and no events, at once and afte
   tell(three, 'app-1/0', uid, 555);
   await until('what it tells is read once more', () => three.eventsTaken.at(-1) === 555);
   assert.deepEqual([await events(), await matched()], [['node-1 10'], 10]);
-  await told('node-3', 'COUNTERS_REFUSED');
+  // An honest agent tells last what it has counted until then. Of what it never claimed it counts nothing.
+  assert.ok(!(await problems('node-3')).some(([code]) => code === 'COUNTERS_REFUSED'));
+  tell(three, 'mon-1/0', uid, 666);
+  assert.match(await told('node-3', 'COUNTERS_REFUSED'), /: 1 of .*mon-1/);
   await bench.restart();
   assert.deepEqual([await events(), await matched()], [['node-1 10'], 10]);
 });

@@ -4,7 +4,7 @@
  */
 import type { NodeProblem } from '@mirrorplane/contract';
 import type { KeptNodes } from './kept-nodes.ts';
-import { remember } from './live-node.ts';
+import { MAX_FORMER, MAX_WITHDRAWN, remember } from './live-node.ts';
 
 /** Names of the nodes that are believed to have each interface, by its id. */
 export type Grants = ReadonlyMap<string, readonly string[]>;
@@ -51,6 +51,35 @@ export class Claims {
     return known();
   }
 
+  /**
+   * Whether the node claims the interface, or did, as far as that is remembered. It does not matter
+   * whether the claim was accepted.
+   */
+  hasClaimed(name: string, id: string): boolean {
+    const node = this.#nodes.get(name);
+    return node !== undefined && (id in node.seen || node.withdrawn.has(id));
+  }
+
+  /**
+   * The node is about to list other devices. Its claims to interfaces that it lists no longer are
+   * remembered: it may have counted for them, and reports that later.
+   * @param listed an object that has the ids of the interfaces that it lists now
+   */
+  listing(name: string, listed: Record<string, unknown>): void {
+    const node = this.#nodes.get(name);
+    const known = (id: string) => node?.granted.has(id) || node?.former.has(id);
+    const gone = Object.keys(node?.seen ?? {}).filter((id) => !(id in listed) && !known(id));
+    // An interface that has come and gone since the last judgement may have been the node's.
+    if (gone.length > 0 && this.#unjudged) {
+      this.#judge?.();
+    }
+    for (const id of gone) {
+      if (node && !known(id)) {
+        remember(node.withdrawn, id, MAX_WITHDRAWN);
+      }
+    }
+  }
+
   /** Takes over whose claims are accepted. No claim to any other interface is. */
   grant(grants: Grants): void {
     const gone = [...this.#granted.keys()].filter((id) => !grants.has(id));
@@ -66,7 +95,7 @@ export class Claims {
       for (const name of before.filter((one) => !nodes.includes(one))) {
         const node = this.#nodes.get(name);
         if (node?.granted.delete(id)) {
-          remember(node.former, id);
+          remember(node.former, id, MAX_FORMER);
           node.dirty = true;
         }
       }

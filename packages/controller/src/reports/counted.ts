@@ -26,10 +26,11 @@ export interface CounterJudge {
    */
   seconds: (policy: string, before: boolean) => number;
   /**
-   * Whether the node may have counted for this policy while it was not heard, or under an earlier
-   * record, which nobody remembers. Such counts are not taken, and no fault until they grow.
+   * Whether the node may have counted this while it was not heard, under an earlier record, or for a
+   * claim that was not accepted, which nobody remembers for ever. Such counts are not taken, and no
+   * fault until they grow.
    */
-  mayBring: (policy: string) => boolean;
+  mayBring: (kind: Counted, report: ReportOf[Counted]) => boolean;
 }
 
 /** Refused counts: the number of each kind, and one example. */

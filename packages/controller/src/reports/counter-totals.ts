@@ -83,7 +83,7 @@ export class CounterTotals {
         fits: (one) => judge.fits(kind, one),
         owns: (one) => judge.owns(kind, one),
         seconds: judge.seconds,
-        mayBring: judge.mayBring,
+        mayBring: (one) => judge.mayBring(kind, one),
       };
     const newEpoch = this.#epoch !== undefined && this.#epoch !== report.epoch;
     const { base, last } = this.#unknownErspan;

@@ -5,6 +5,7 @@ import {
   type CounterReport,
   type Device,
   type DeviceBudget,
+  MAX_DEVICES,
   type NodeProblem,
   policyOfId,
   type Underlay,
@@ -18,7 +19,9 @@ import { ReadingTimes } from './reading-times.ts';
 import { Readings } from './readings.ts';
 
 /** The most interfaces whose earlier device on a node is remembered. */
-const MAX_FORMER = 4096;
+export const MAX_FORMER = 4096;
+/** The most refused claims that are remembered after they have ended: those of one list of devices. */
+export const MAX_WITHDRAWN = MAX_DEVICES;
 /** The most of them that are kept across a restart of the controller. */
 const MAX_FORMER_KEPT = 256;
 
@@ -40,6 +43,11 @@ export interface KeptNode extends Said {
   granted: Set<string>;
   /** Interfaces with an earlier accepted claim, the latest last. At most `MAX_FORMER`. */
   former: Set<string>;
+  /**
+   * Interfaces that it has claimed and claims no longer, of which no claim was accepted, the latest
+   * last. At most `MAX_WITHDRAWN`.
+   */
+  withdrawn: Set<string>;
   /** The agent was away, and has not sent a complete counter report since. */
   unseen: boolean;
   /** No complete counter report has come since the record was made, or the controller started. */
@@ -98,7 +106,10 @@ export interface KeptNode extends Said {
 
 /** One node for readers. `LiveNodes` has a method for each change. */
 export type LiveNode = Readonly<
-  Omit<KeptNode, 'counters' | 'forged' | 'readings' | 'former' | 'granted' | 'grown' | 'traffic' | 'steadyTimes'>
+  Omit<
+    KeptNode,
+    'counters' | 'forged' | 'readings' | 'former' | 'withdrawn' | 'granted' | 'grown' | 'traffic' | 'steadyTimes'
+  >
 > & {
   readonly counters: Pick<
     CounterTotals,
@@ -133,6 +144,7 @@ export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
     contests: [],
     granted: new Set(),
     former: new Set(),
+    withdrawn: new Set(),
     problems: [],
     budgets: [],
     counters: new CounterTotals(),
@@ -248,15 +260,15 @@ export function copyingOf(
   return [...uids].sort().map((uid) => ({ uid, name: all.get(uid) ?? known.get(uid) ?? uid }));
 }
 
-/** Adds an item as the latest one, and forgets the oldest. */
-export function remember(former: Set<string>, gone: string): void {
-  former.delete(gone);
-  former.add(gone);
-  for (const id of former) {
-    if (former.size <= MAX_FORMER) {
+/** Adds an item as the latest one, and forgets the oldest. @param most items that are remembered */
+export function remember(all: Set<string>, gone: string, most: number): void {
+  all.delete(gone);
+  all.add(gone);
+  for (const id of all) {
+    if (all.size <= most) {
       break;
     }
-    former.delete(id);
+    all.delete(id);
   }
 }
 

@@ -177,9 +177,10 @@ export class LiveNodes {
   inventory(name: string, message: InventoryMessage, underlay: Underlay | undefined): void {
     const node = this.#nodes.ensure(name);
     this.#touch(node);
-    this.claims.changed();
     const accepted = this.#judge(node, message.underlay ?? underlay);
     const seen = sightings(node, message.devices, () => this.#nextSeen());
+    this.claims.listing(name, seen.seen);
+    this.claims.changed();
     this.#describe(node, { underlay: accepted, devices: message.devices, ...seen });
   }
 

@@ -31,16 +31,16 @@ export interface JudgeOf<R> {
   fits: (report: R) => boolean;
   owns: (report: R) => boolean | 'unknown';
   seconds: CounterJudge['seconds'];
-  mayBring: CounterJudge['mayBring'];
+  mayBring: (report: R) => boolean;
 }
 
-/** The most counts of each kind that a node may bring along from an earlier record. */
-const MOST_BROUGHT = 4096;
+/** The most counts of each kind that a node may bring along: a kernel has no more slots of one kind. */
+const MOST_BROUGHT = 8192;
 
 /** Totals of one kind of report, by id. @template H stands for one of them */
 export class Totals<R extends { policy: string; life?: number | undefined }, B, H> {
   readonly #shelf: Shelf<R, B, H>;
-  /** Foreign counts of the first report. While they stay as they are, they are nobody's fault. */
+  /** Counts that are not taken, and that the node may have. While they stay as they are, they are nobody's fault. */
   readonly #brought = new Map<string, R>();
   /** The last check of growth: rows of a report mostly have the same time. */
   #possible: { seconds: number; check: CheckCount } = { seconds: 0, check: isPossibleIn(0) };
@@ -76,7 +76,8 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B, 
       const fits = !judge || judge.fits(report);
       const owns = fits && (!judge || total !== undefined || judge.owns(report));
       if (owns !== true) {
-        const isFault = owns === false && !(fits && this.#isBrought(report, judge?.mayBring(report.policy) === true));
+        const isBrought = fits && this.#isBrought(report, judge?.mayBring(report) === true);
+        const isFault = owns === false && !isBrought;
         refuse(isFault ? 'foreign' : undefined, report, shelf);
         return;
       }
@@ -135,6 +136,11 @@ export class Totals<R extends { policy: string; life?: number | undefined }, B, 
     const gone = [...this.#shelf.policies()].filter((policy) => !keep(policy));
     for (const policy of gone) {
       this.#shelf.remove(policy);
+    }
+    for (const [id, { policy }] of this.#brought) {
+      if (!keep(policy)) {
+        this.#brought.delete(id);
+      }
     }
     return gone.length > 0;
   }

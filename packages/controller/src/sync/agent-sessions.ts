@@ -287,7 +287,7 @@ export class AgentSessions {
     const judge = counterJudge({
       program: planning.planned?.programs.get(name),
       hasInterface: (id) => live.claims.hasHad(name, id),
-      claims: (id) => id in node.seen,
+      hasClaimed: (id) => live.claims.hasClaimed(name, id),
       wasTold: (id) => nodeParts.wasTold(name, id),
       unseen: node.unseen,
       mayBring: (uid) => node.unseen || (node.isFirst && !isYounger(view, uid, name)),

@@ -32,10 +32,10 @@ export interface JudgedNode {
    */
   hasInterface: (id: string) => boolean;
   /**
-   * True if the node says that it has a device of the interface. Where that is not believed, the
-   * contest is told, and counters of the interface are no second fault.
+   * True if the node says, or has said, that it has a device of the interface. Where that is not
+   * believed, the contest is told, and counters of the interface are no second fault.
    */
-  claims: (id: string) => boolean;
+  hasClaimed: (id: string) => boolean;
   /**
    * True if a current or earlier program of the node has a capture, delivery or termination with
    * this id.
@@ -61,10 +61,12 @@ export interface JudgedNode {
 
 /** A judge for one report. */
 export function counterJudge(node: JudgedNode): CounterJudge {
-  const { program, hasInterface, claims, wasTold, unseen, mayBring, hasPart, policyOf, readBefore, now } = node;
+  const { program, hasInterface, hasClaimed, wasTold, unseen, mayBring, hasPart, policyOf, readBefore, now } = node;
+  const onlyClaimed = (id: string) => !hasInterface(id) && hasClaimed(id);
   return {
     fits: (_, report) => fits(report),
-    mayBring,
+    // The memory of claims has a bound. So what was counted for one is no fault later, until it grows.
+    mayBring: (_, report) => mayBring(report.policy) || ('source' in report && onlyClaimed(report.source)),
     owns: (kind, report) => {
       const policy = policyOf(report.policy);
       const part = program && partOf(program, policyOfId(idOf(report)) ?? '');
@@ -72,7 +74,7 @@ export function counterJudge(node: JudgedNode): CounterJudge {
       if ('source' in report && !hasInterface(report.source)) {
         // The interface may have been there while nobody heard of the node. The total that was
         // taken then goes with its policy, and the node may tell it once more after that.
-        const isBeyondReach = policy === undefined ? hasPart(report.policy) : claims(report.source);
+        const isBeyondReach = hasClaimed(report.source) || (policy === undefined && hasPart(report.policy));
         return (unseen && inProgram) || (isBeyondReach && 'unknown');
       }
       if (inProgram || wasTold(idOf(report)) || (policy && mayHaveCounted(report, policy, node))) {

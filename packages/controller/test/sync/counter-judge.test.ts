@@ -13,7 +13,7 @@ const policy = { createdAt: 'a', updatedAt: 'a', sources: ['web-1/0'], destinati
 const node: JudgedNode = {
   program: program as unknown as NodeProgram,
   hasInterface: () => false,
-  claims: () => false,
+  hasClaimed: () => false,
   wasTold: () => true,
   unseen: false,
   mayBring: () => false,
@@ -36,7 +36,38 @@ test('what it tells of it after the policy was deleted is neither counted nor it
 });
 
 test('what a node claims that another has is a contest, and its counters are no second fault', () => {
-  assert.equal(judged({ claims: () => true }), 'unknown');
+  assert.equal(judged({ hasClaimed: () => true }), 'unknown');
+});
+
+test('what was counted for a claim is no fault when the claim is forgotten, until it grows', () => {
+  const totals = new CounterTotals();
+  const one = (packets: number): CounterReport => {
+    const matched = { packets, bytes: 64 * packets };
+    const counts = { matched, copied: matched, sampledOut: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
+    const capture: CaptureReport = { policy: 'p', source: 'web-1/0', direction: 'inbound', life: 1, counts };
+    return { epoch: 'e', captures: [capture], deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
+  };
+  const refused = (packets: number, changed: Partial<JudgedNode>) =>
+    totals.take(one(packets), counterJudge({ ...node, ...changed })).get('foreign')?.count ?? 0;
+  const claimed = { hasClaimed: () => true };
+  assert.deepEqual([refused(3, claimed), refused(5, claimed), refused(5, {})], [0, 0, 0]);
+  assert.equal(refused(6, {}), 1);
+  assert.deepEqual(totals.sums()?.captures, []);
+  totals.prune(() => false);
+  assert.equal(refused(5, {}), 1, 'with its policy it is forgotten');
+});
+
+test('a claim is no excuse for what its own interface cannot have counted', () => {
+  const never = { hasPart: () => false, wasTold: () => false, program: nothing as unknown as NodeProgram };
+  const judge = counterJudge({
+    ...node,
+    ...never,
+    policyOf: () => ({ ...policy, sources: ['app-1/0'] }),
+    hasInterface: () => true,
+    hasClaimed: () => true,
+  });
+  assert.equal(judge.owns('capture', report), false);
+  assert.equal(judge.mayBring('capture', report), false);
 });
 
 test('what a node brings along from an earlier record is no fault until it grows, and is never counted', () => {
@@ -64,12 +95,12 @@ test('what a node brings along from an earlier record is no fault until it grows
 test('a node that brings along more than is remembered is accused of the rest', () => {
   const totals = new CounterTotals();
   const counts = { matched: ZERO, copied: ZERO, sampledOut: ZERO, truncated: ZERO, dropped: {}, skipped: {} };
-  const captures = Array.from({ length: 5000 }, (_, at): CaptureReport => {
+  const captures = Array.from({ length: 9000 }, (_, at): CaptureReport => {
     return { policy: 'p', source: `web-${at}/0`, direction: 'inbound', life: 1, counts };
   });
   const report = { epoch: 'e', captures, deliveries: [], terminations: [], peers: [], unknownErspan: 0 };
   const judge = counterJudge({ ...node, mayBring: () => true });
-  assert.equal(totals.take(report, judge).get('foreign')?.count, 5000 - 4096);
+  assert.equal(totals.take(report, judge).get('foreign')?.count, 9000 - 8192);
 });
 
 test('what names another policy or node than its id does is refused, and takes no memory', () => {
