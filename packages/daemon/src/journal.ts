@@ -8,14 +8,37 @@ const STDERR = 2;
 /** Fields that the journal shows itself, or that are not for people. */
 const LEFT_OUT = new Set(['level', 'time', 'daemon', 'msg']);
 
+/** A place for lines of a log, which writes them in the background. */
+interface LogDestination extends DestinationStream {
+  /** Calls back when all lines so far are written. A log has it as its own `flush`. */
+  flush: (done: () => void) => void;
+}
+
 /**
  * Where a pino log goes: standard error, as JSON. If standard error is the journal, the log is
  * text, which `journalctl` shows better.
  */
-export function logDestination(env: NodeJS.ProcessEnv = process.env): DestinationStream {
+export function logDestination(env: NodeJS.ProcessEnv = process.env): LogDestination {
   const out = destination(STDERR);
   const form = isJournal(env.JOURNAL_STREAM) ? journalLine : (line: string) => line;
-  return { write: (line) => void out.write(visible(form(line))) };
+  let isWritten = true;
+  out.on('drain', () => {
+    isWritten = true;
+  });
+  return {
+    write: (line) => {
+      isWritten = false;
+      out.write(visible(form(line)));
+    },
+    // `flush` of the stream itself does not wait for the line that is being written.
+    flush: (done) => {
+      if (isWritten) {
+        done();
+      } else {
+        out.once('drain', done);
+      }
+    },
+  };
 }
 
 /**
