@@ -37,6 +37,9 @@ export function planArrivals<C extends Placed>(
   forwarding: readonly ForwardingEntry[],
   guestDevices: ReadonlySet<number> = new Set(),
 ): ArrivalPlan<C> {
+  if (!links.some(({ linkType }) => linkType === 'bridge')) {
+    return { captures: [...captures], arrivalPorts: [], arrivals: [] };
+  }
   const byIfindex = new Map(links.map((link) => [link.ifindex, link]));
   const bridgeOf = (ifindex: number) => {
     const master = byIfindex.get(byIfindex.get(ifindex)?.master ?? 0);

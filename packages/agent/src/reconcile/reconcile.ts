@@ -7,6 +7,9 @@ import {
   type Delivery,
   hookCaptureId,
   type NodeProgram,
+  type PolicyPart,
+  partsOf,
+  remembered,
   type Termination,
   tunnelAddress,
   tunnelMtu,
@@ -64,7 +67,8 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
   const handingOver = new Set(program.handingOver);
   const placed: PlacedCapture[] = [];
   const waiting: string[] = [];
-  const captures = program.captures.flatMap((capture) => {
+  const captures: HookCapture[] = [];
+  const take = (capture: Capture) => {
     const device = byInterface.get(capture.source);
     const usable = device && refusalOf(device) === undefined ? device : undefined;
     const delivery = choose(capture.delivery);
@@ -75,8 +79,18 @@ export function reconcile(program: NodeProgram, around: Surroundings): Reconcile
     } else {
       placed.push({ capture, device, hooks: usable ? hooks.map((hook) => hook.id) : [] });
     }
-    return hooks;
-  });
+    captures.push(...hooks);
+  };
+  const isMoving = during.size > 0 || handingOver.size > 0;
+  for (const part of partsOf(program)) {
+    if (isMoving || part.captures.some(({ source }) => byInterface.has(source))) {
+      part.captures.forEach(take);
+    } else {
+      const all = restingPart(part);
+      captures.push(...all.hooks);
+      waiting.push(...all.waiting);
+    }
+  }
   const expected = new Set(program.standby.filter(({ role }) => role === 'target').map((item) => item.interface));
   const deliveries = program.deliveries.map((delivery) => {
     const entry = deliveryEntry(delivery, byInterface, around);
@@ -140,6 +154,15 @@ function restingCaptures(capture: Capture): readonly HookCapture[] {
   resting.set(capture, entries);
   return entries;
 }
+
+/**
+ * The entries of a part none of whose sources is here: of most parts of a program. Nobody changes them,
+ * and a part that stays in the program is the same object.
+ */
+const restingPart = remembered(({ captures }: PolicyPart) => ({
+  hooks: captures.flatMap(restingCaptures),
+  waiting: captures.map(({ id }) => id),
+}));
 
 const NOTHING: ReadonlySet<string> = new Set();
 
