@@ -46,7 +46,11 @@ function digestOf(texts: readonly string[]): string {
 }
 
 function once<T extends object>(known: WeakMap<T, string>, of: T, make: () => string): string {
-  const found = known.get(of) ?? make();
-  known.set(of, found);
-  return found;
+  const found = known.get(of);
+  if (found !== undefined) {
+    return found;
+  }
+  const made = make();
+  known.set(of, made);
+  return made;
 }

@@ -30,9 +30,13 @@ export type SharedList = readonly (Capture | Delivery | Termination)[];
 export function remembered<T extends object, R>(compute: (of: T) => R): (of: T) => R {
   const results = new WeakMap<T, { result: R }>();
   return (of) => {
-    const known = results.get(of) ?? { result: compute(of) };
-    results.set(of, known);
-    return known.result;
+    const known = results.get(of);
+    if (known) {
+      return known.result;
+    }
+    const result = compute(of);
+    results.set(of, { result });
+    return result;
   };
 }
 
@@ -81,9 +85,13 @@ export function programOf(own: OwnPart, parts: Iterable<PolicyPart>): PlannedPro
  * that what differs is found without a look into equal parts.
  */
 export function partsOf(program: PlannedProgram): readonly PolicyPart[] {
-  const known = partsOfPrograms.get(program) ?? divide(program);
-  partsOfPrograms.set(program, known);
-  return known;
+  const known = partsOfPrograms.get(program);
+  if (known) {
+    return known;
+  }
+  const parts = divide(program);
+  partsOfPrograms.set(program, parts);
+  return parts;
 }
 
 const byPolicy = remembered((parts: readonly PolicyPart[]) => new Map(parts.map((part) => [part.policy, part])));

@@ -20,6 +20,8 @@ interface Placed {
 }
 
 interface KeptNode {
+  /** What `own` was made of. */
+  madeOf: readonly unknown[];
   own: OwnPart;
   program: PlannedProgram;
 }
@@ -58,15 +60,20 @@ export class NodePrograms {
     const programs = new Map<string, PlannedProgram>();
     for (const node of cluster.nodeNames) {
       const kept = this.#nodes.get(node);
-      const own: OwnPart = {
-        node,
-        edges: (cluster.edges.get(node) ?? NONE) as OwnPart['edges'],
-        ...vlans.get(node)!,
-        standby: (standby.at.get(node) ?? NONE) as OwnPart['standby'],
-        handingOver: (standby.from.get(node) ?? NONE) as OwnPart['handingOver'],
-      };
+      const edges = (cluster.edges.get(node) ?? NONE) as OwnPart['edges'];
+      const copyVlans = vlans.get(node)!;
+      const at = (standby.at.get(node) ?? NONE) as OwnPart['standby'];
+      const handingOver = (standby.from.get(node) ?? NONE) as OwnPart['handingOver'];
+      const madeOf = [edges, copyVlans, at, handingOver];
+      if (kept && !this.#touched.has(node) && madeOf.every((one, index) => one === kept.madeOf[index])) {
+        programs.set(node, kept.program);
+        continue;
+      }
+      const own: OwnPart = { node, edges, ...copyVlans, standby: at, handingOver };
       const isKept = kept !== undefined && !this.#touched.has(node) && isSameOwn(own, kept.own);
-      const now = isKept ? kept : { own, program: programOf(own, this.#parts.get(node)?.values() ?? []) };
+      const now = isKept
+        ? { ...kept, madeOf }
+        : { madeOf, own, program: programOf(own, this.#parts.get(node)?.values() ?? []) };
       this.#nodes.set(node, now);
       programs.set(node, now.program);
     }

@@ -47,28 +47,31 @@ export function stage(
     waiting.push(key);
     return !expired.has(key);
   };
-  const migrating = new Set([...planned.values()].flatMap(handedOver));
-  const areKnown = copiesAreKnown(planned, inForce);
-  const senders = new Map(
-    [...planned].map(([node, program]): [string, PlannedProgram] => {
-      const last = inForce.get(node)?.last;
-      // A node that was told the planned program has nothing new to begin.
-      if (last === undefined || last === program) {
-        return [node, program];
-      }
-      const known = withoutUnknown(program, last, { wait, areKnown });
-      return [node, stageSender(known, last, inForce, { wait })];
-    }),
-  );
-  const unproven = new Set([...inForce].filter(([, { possible }]) => possible.some(lacksSecret)).map(([node]) => node));
-  const programs = new Map(
-    [...senders].map(([node, program]): [string, PlannedProgram] => [
-      node,
-      stageReceiver(program, senders, inForce, { wait, migrating, unproven }),
-    ]),
-  );
+  // Nearly all nodes were told the planned program: they have nothing new to begin.
+  const others = [...planned].filter(([node, program]) => {
+    const last = inForce.get(node)?.last;
+    return last !== undefined && last !== program;
+  });
+  const unproven = new Set([...inForce].filter(([, known]) => isUnproven(known)).map(([node]) => node));
+  const senders = new Map(planned);
+  if (others.length > 0) {
+    const areKnown = copiesAreKnown(planned, inForce);
+    for (const [node, program] of others) {
+      const { last } = inForce.get(node)!;
+      senders.set(node, stageSender(withoutUnknown(program, last!, { wait, areKnown }), last!, inForce, { wait }));
+    }
+  }
+  const programs = new Map(senders);
+  const migrating = new Set(others.length > 0 ? [...planned.values()].flatMap(handedOver) : []);
+  // What a receiver checks depends on all senders, where one of them may know no secret.
+  for (const node of unproven.size > 0 ? senders.keys() : others.map(([name]) => name)) {
+    programs.set(node, stageReceiver(senders.get(node)!, senders, inForce, { wait, migrating, unproven }));
+  }
   return { programs, waiting };
 }
+
+/** Whether a node may run a program that sends copies without a secret. */
+const isUnproven = remembered(({ possible }: InForce) => possible.some(lacksSecret));
 
 /** Policies with a migrating destination, of which the program is that of the origin node. */
 const handedOver = remembered(({ deliveries }: PlannedProgram) =>

@@ -20,7 +20,12 @@ export function tellContests(contests: readonly Contest[], live: LiveNodes): Eve
   const news = new Map<string, NodeProblem[]>();
   const add = (to: Map<string, NodeProblem[]>, node: string, problem: NodeProblem) =>
     to.set(node, [...(to.get(node) ?? []), problem]);
-  const before = new Map([...live.all()].map(([name, node]) => [name, new Set(node.contests.map(keyOf))]));
+  const before = new Map<string, ReadonlySet<string>>();
+  for (const [name, node] of live.all()) {
+    if (node.contests.length > 0) {
+      before.set(name, new Set(node.contests.map(keyOf)));
+    }
+  }
   for (const contest of contests) {
     const problem = problemOf(contest);
     if ((problems.get(contest.claimant)?.length ?? 0) >= MAX_SHOWN) {

@@ -71,9 +71,15 @@ export function surroundingsOf(records: Records, live: LiveNodes): Omit<Inventor
     nodes: sorted(records.nodes).map(({ value: { name, pool } }) => ({
       name,
       pool,
-      underlay: live.get(name)?.revoked ? undefined : live.get(name)?.underlay,
+      underlay: underlayOf(name, live),
     })),
   };
+}
+
+/** The underlay of a node, as others may use it. Undefined: it has none, or is revoked. */
+export function underlayOf(name: string, live: LiveNodes): Inventory['nodes'][number]['underlay'] {
+  const node = live.get(name);
+  return node?.revoked ? undefined : node?.underlay;
 }
 
 /** Records of which interfaces are looked up, and not listed. */

@@ -19,10 +19,14 @@ export interface Told {
   revision: number;
 }
 
+const NONE: readonly Told[] = [];
+
 export class ProgramsInForce {
   readonly #clock: () => number;
   /** By node, oldest first. */
   readonly #told = new Map<string, readonly Told[]>();
+  /** What is known of each node, and what that was made of. */
+  readonly #known = new Map<string, { of: readonly unknown[]; known: InForce }>();
   /** When each step began to wait. */
   #waiting: ReadonlyMap<string, number> = new Map();
 
@@ -40,24 +44,35 @@ export class ProgramsInForce {
   }
 
   #of(node: string, live: LiveNodes): InForce {
-    const all = this.#told.get(node) ?? [];
+    const all = this.#told.get(node) ?? NONE;
     const { connected = false, appliedRevision = -1 } = live.get(node) ?? {};
+    const before = this.#known.get(node);
+    if (before?.of[0] === all && before.of[1] === connected && before.of[2] === appliedRevision) {
+      return before.known;
+    }
     const confirmed = all.find(({ revision }) => revision === appliedRevision)?.program;
     const possible = all.flatMap(({ revision, program }) => (revision >= appliedRevision ? [program] : []));
     const last = all.at(-1)?.program;
-    return { possible, connected, ...(confirmed && { confirmed }), ...(last && { last }) };
+    const known = { possible, connected, ...(confirmed && { confirmed }), ...(last && { last }) };
+    this.#known.set(node, { of: [all, connected, appliedRevision], known });
+    return known;
   }
 
   /** Records the programs that are sent now, and the waiting steps. */
   told(programs: ReadonlyMap<string, Told>, waiting: readonly string[], live: LiveNodes): void {
     for (const [node, told] of programs) {
-      const before = this.#told.get(node) ?? [];
+      const before = this.#told.get(node) ?? NONE;
+      // Of nearly all nodes: nothing new is sent.
+      if (before.length === 1 && before[0] === told) {
+        continue;
+      }
       const applied = live.get(node)?.appliedRevision ?? -1;
       const others = before.filter(({ revision }) => revision >= applied && revision !== told.revision);
       this.#told.set(node, [...others, told].slice(-MAX_TOLD));
     }
     for (const node of [...this.#told.keys()].filter((name) => !programs.has(name))) {
       this.#told.delete(node);
+      this.#known.delete(node);
     }
     const now = this.#clock();
     this.#waiting = new Map(waiting.map((step) => [step, this.#waiting.get(step) ?? now]));

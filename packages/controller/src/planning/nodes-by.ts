@@ -11,12 +11,15 @@ export class NodesBy {
   }
 
   /** The things that a node says something of. */
-  set(node: string, things: Iterable<string> | readonly string[]): void {
+  set(node: string, things: ReadonlySet<string> | readonly string[]): void {
     const before = this.#nodes.get(node);
     if (before === undefined && Array.isArray(things) && things.length === 0) {
       return;
     }
-    const now = new Set(things);
+    const now: ReadonlySet<string> = things instanceof Set ? things : new Set(things);
+    if (before !== undefined && before.size === now.size && now.isSubsetOf(before)) {
+      return;
+    }
     for (const thing of before ?? []) {
       if (!now.has(thing)) {
         this.#remove(thing, node);
