@@ -39,6 +39,12 @@ interface Placed {
   standby: StandbyItem[];
 }
 
+/** Numbers that are not stored yet, and what they follow from. */
+interface Prepared {
+  of: readonly unknown[];
+  allocated: Allocated;
+}
+
 /** What a plan also depends on; see `plan`. */
 export interface PlanOptions {
   sessions?: Sessions | undefined;
@@ -53,6 +59,8 @@ export class Planner {
   #kept = new Map<string, Kept>();
   #nodes = new NodePrograms();
   #sessions = new KeptSessions();
+  /** Numbers of the last `prepare`, which are those of the next plan if nothing differs. */
+  #prepared: Prepared | undefined;
 
   /**
    * Plans all policies, as `plan` does. Objects of a plan are those of the plan before where
@@ -63,43 +71,93 @@ export class Planner {
     try {
       return this.#plan(policies, inventory, options);
     } catch (error) {
-      // Nothing that is half done is remembered.
-      this.#tracker = new Tracker();
-      this.#cluster = new TrackedCluster(this.#tracker);
-      this.#kept = new Map();
-      this.#nodes = new NodePrograms();
-      this.#sessions = new KeptSessions();
+      this.#forget();
       throw error;
     }
   }
 
-  #plan(policies: readonly Policy[], inventory: Inventory, { sessions = {}, origins, chance }: PlanOptions): Plan {
-    this.#cluster.update(inventory, origins ?? new Map());
-    this.#takePolicies(policies);
-    for (const kept of this.#kept.values()) {
-      if (this.#tracker.isStale(kept.placing)) {
-        kept.placed = this.#place(kept);
-        this.#tracker.spoil(kept.carrying);
-      }
+  /**
+   * Does most of what `plan` with the same would do, one policy at each step, so that others have their
+   * turn between two steps. The next `plan` has to do the rest, and what differs by then.
+   */
+  *prepare(policies: readonly Policy[], inventory: Inventory, options: PlanOptions = {}): Generator<undefined> {
+    try {
+      const allocated = yield* this.#planPolicies(policies, inventory, options);
+      this.#prepared = { of: this.#preparedOf(options), allocated };
+    } catch (error) {
+      this.#forget();
+      throw error;
     }
+  }
+
+  /** Nothing that is half done is remembered. */
+  #forget(): void {
+    this.#tracker = new Tracker();
+    this.#cluster = new TrackedCluster(this.#tracker);
+    this.#kept = new Map();
+    this.#nodes = new NodePrograms();
+    this.#sessions = new KeptSessions();
+    this.#prepared = undefined;
+  }
+
+  /** What numbers follow from, apart from the time. */
+  #preparedOf({ sessions, chance }: PlanOptions): readonly unknown[] {
+    return [sessions, chance?.cutOffs, ...this.#kept.values().map(({ placed }) => placed.demand)];
+  }
+
+  #plan(policies: readonly Policy[], inventory: Inventory, options: PlanOptions): Plan {
+    const steps = this.#planPolicies(policies, inventory, options);
+    let step = steps.next();
+    while (!step.done) {
+      step = steps.next();
+    }
+    this.#prepared = undefined;
     const all = [...this.#kept.values()];
-    const allocated = this.#sessions.allocate(
-      sessions,
-      all.map(({ placed }) => placed.demand),
-      chance,
-    );
-    for (const kept of all) {
-      this.#carryOut(kept, allocated);
-    }
     const programs = this.#nodes.programs(
       this.#cluster,
       all.map(({ placed }) => placed),
     );
     return {
       programs,
-      sessions: allocated.sessions,
+      sessions: step.value.sessions,
       policies: new Map(all.map(({ policy, result }) => [policy.uid, result!.plan])),
     };
+  }
+
+  /** Plans all policies that differ. @returns at its end: all numbers */
+  *#planPolicies(
+    policies: readonly Policy[],
+    inventory: Inventory,
+    options: PlanOptions,
+  ): Generator<undefined, Allocated> {
+    this.#cluster.update(inventory, options.origins ?? new Map());
+    this.#takePolicies(policies);
+    const all = [...this.#kept.values()];
+    for (const kept of all) {
+      if (this.#tracker.isStale(kept.placing)) {
+        kept.placed = this.#place(kept);
+        this.#tracker.spoil(kept.carrying);
+        yield;
+      }
+    }
+    const allocated = this.#allocate(options);
+    for (const kept of all) {
+      if (this.#carryOut(kept, allocated)) {
+        yield;
+      }
+    }
+    return allocated;
+  }
+
+  #allocate(options: PlanOptions): Allocated {
+    const of = this.#preparedOf(options);
+    const { of: before = [], allocated } = this.#prepared ?? {};
+    if (allocated && before.length === of.length && before.every((one, index) => one === of[index])) {
+      return allocated;
+    }
+    const { sessions = {}, chance } = options;
+    const demands = [...this.#kept.values()].map(({ placed }) => placed.demand);
+    return this.#sessions.allocate(sessions, demands, chance);
   }
 
   #takePolicies(policies: readonly Policy[]): void {
@@ -164,22 +222,24 @@ export class Planner {
     return item && handovers.length > 0 ? [{ interface: id, home: homeNode(item)!, handovers }] : [];
   }
 
-  #carryOut(kept: Kept, allocated: Allocated): void {
+  /** @returns whether it was made again */
+  #carryOut(kept: Kept, allocated: Allocated): boolean {
     const { placed, carrying, result } = kept;
     const isSettled = result !== undefined && !this.#tracker.isStale(carrying);
     if (isSettled && kept.allocated === allocated) {
-      return;
+      return false;
     }
     kept.allocated = allocated;
     const numbers = numbersOf(placed, allocated);
     if (isSettled && numbers === kept.numbers) {
-      return;
+      return false;
     }
     const next = this.#tracker.run(carrying, () => planPolicy(placed.placement, allocated, this.#cluster, kept.result));
     const plan = result && isSameText(result.plan, next.plan) ? result.plan : next.plan;
     this.#nodes.replace(result?.parts ?? new Map(), next.parts);
     kept.result = { ...next, plan };
     kept.numbers = numbers;
+    return true;
   }
 }
 

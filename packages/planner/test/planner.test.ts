@@ -127,6 +127,33 @@ test('after any changes, a planner gives exactly what planning from nothing give
   );
 });
 
+test('what was prepared changes nothing of a plan, of the same or of something else', () => {
+  fc.assert(
+    fc.property(
+      runs,
+      fc.infiniteStream(fc.constantFrom('now', 'before', 'nothing')),
+      ({ start, changes }, prepared) => {
+        const planner = new Planner();
+        let [state, sessions]: [State, Sessions] = [start, {}];
+        for (const change of [(same: State) => same, ...changes]) {
+          const before = state;
+          state = change(state);
+          const what = prepared.next().value;
+          if (what !== 'nothing') {
+            const { policies, inventory, origins } = what === 'now' ? state : before;
+            assert.ok([...planner.prepare(policies, inventory, { sessions, origins })].length >= 0);
+          }
+          const { policies, inventory, origins } = state;
+          const next = planner.plan(policies, inventory, { sessions, origins });
+          assert.deepEqual(next, plan(policies, inventory, sessions, origins));
+          sessions = next.sessions;
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
 test('a plan that was thrown away, or could not be made, changes nothing of the next one', () => {
   fc.assert(
     fc.property(runs, ({ start, changes }) => {
@@ -194,4 +221,24 @@ test('an edited policy changes the programs of its nodes alone, and in them its 
   }
   const [one, two] = ['node-1', 'node-2'].map((node) => partsOf(second.programs.get(node)!)[0]!);
   assert.equal(one!.captures, two!.captures, 'nodes share the captures of a policy');
+});
+
+test('a plan has the numbers that were prepared, and of what was prepared nothing is left to do', () => {
+  const planner = new Planner();
+  let draws = 0;
+  const chance = { draw: () => ++draws, now: 1 };
+  const sessions = {};
+  const steps = [...planner.prepare(POLICIES, cluster(ON), { sessions, chance })].length;
+  assert.equal(steps, 2 * POLICIES.length, 'each policy is placed, and carried out');
+  const drawn = draws;
+  assert.ok(drawn > 0);
+  const planned = planner.plan(POLICIES, cluster(ON), { sessions, chance: { ...chance, now: 2 } });
+  assert.equal(draws, drawn);
+  const next = { sessions: planned.sessions, chance };
+  assert.deepEqual([...planner.prepare(POLICIES, cluster(ON), next)], []);
+  // Numbers that were prepared for something else are not used.
+  planner.prepare(POLICIES.slice(0, 1), cluster(ON), { sessions, chance }).next();
+  const others = planner.plan(POLICIES, cluster(ON), { sessions, chance });
+  assert.ok(draws > drawn);
+  assert.deepEqual(Object.keys(others.sessions), Object.keys(planned.sessions));
 });

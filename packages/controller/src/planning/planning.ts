@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { setImmediate as nextTick } from 'node:timers/promises';
-import { Coalesced } from '@mirrorplane/base';
+import { Coalesced, inTurns } from '@mirrorplane/base';
 import type { NodeProgram, Policy } from '@mirrorplane/contract';
 import { programDigest } from '@mirrorplane/contract/program-digest';
 import type { Logger } from '@mirrorplane/daemon';
@@ -59,7 +59,7 @@ const HURRIED = { reserve: 4, perSecond: 2 };
 
 export class Planning {
   readonly #parts: Parts;
-  readonly #listeners = new Set<(planned: Planned) => void>();
+  readonly #listeners = new Set<(planned: Planned) => void | Promise<void>>();
   #planned: Planned | undefined;
   readonly #runs = new Coalesced(
     async () => {
@@ -102,8 +102,8 @@ export class Planning {
     return this.#planned;
   }
 
-  /** Calls `listener` after every planning. */
-  onPlanned(listener: (planned: Planned) => void): void {
+  /** Calls `listener` after every planning. The next planning begins when its promise is kept. */
+  onPlanned(listener: (planned: Planned) => void | Promise<void>): void {
     this.#listeners.add(listener);
   }
 
@@ -167,13 +167,12 @@ export class Planning {
     try {
       const started = performance.now();
       this.#began = started;
+      await this.#prepare();
       const planned = await this.#parts.decisions.decide(() => this.#plan());
       this.#planned = planned;
       this.#planAgainWhenDue();
       this.#parts.log.debug({ ms: Math.round(performance.now() - started) }, 'planned');
-      for (const listener of this.#listeners) {
-        listener(planned);
-      }
+      await Promise.all([...this.#listeners].map((listener) => listener(planned)));
     } catch (error) {
       this.#parts.log.error({ err: error }, 'planning failed');
       this.#parts.inventory.reset();
@@ -195,18 +194,28 @@ export class Planning {
     }
   }
 
+  /** Plans in turns with everything else. The decision then has to plan what has changed meanwhile. */
+  async #prepare(): Promise<void> {
+    await inTurns(this.#planner.prepare(...this.#planOf(this.#parts.inventory.now().inventory)));
+  }
+
+  /** What the planner is asked for. */
+  #planOf(inventory: Merged): Parameters<Planner['plan']> {
+    const { view, live } = this.#parts;
+    const chance = { draw: randomInt, now: live.now(), cutOffs: view.cutOffs };
+    const origins = this.#former.look(inventory.interfaces);
+    return [policiesOf(view), inventory, { sessions: view.sessions.value, origins, chance }];
+  }
+
   /**
    * One decision. New interfaces, agents' reports, sessions and programs are written together,
    * before any program is sent. So after a crash, planning knows everything that is in force.
    */
   #plan(): Decision<Planned> {
     const { view, live } = this.#parts;
-    const policies = policiesOf(view);
     const { inventory, ops: noted } = this.#parts.inventory.now();
-    const { value: sessions } = view.sessions;
-    const chance = { draw: randomInt, now: live.now(), cutOffs: view.cutOffs };
-    const origins = this.#former.look(inventory.interfaces);
-    const result = this.#planner.plan(policies, inventory, { sessions, origins, chance });
+    const [policies, , options] = this.#planOf(inventory);
+    const result = this.#planner.plan(policies, inventory, options);
     const ops: Operation[] = [...noted];
     const staged = this.#inForce.stage(result.programs, live);
     const told = new Map([...staged.programs].map(([node, program]) => [node, this.#number(node, program, ops)]));
@@ -217,7 +226,7 @@ export class Planning {
         ops.push({ type: 'put', key: keyOf('nodeStates', name), value });
       }
     }
-    if (result.sessions !== sessions) {
+    if (result.sessions !== view.sessions.value) {
       ops.push({ type: 'put', key: SESSIONS_KEY, value: result.sessions });
     }
     return {

@@ -1,6 +1,7 @@
 /**
  * The connections of agents: decides which one belongs to its node, and passes their messages on.
  */
+import { inTurns } from '@mirrorplane/base';
 import {
   COUNTER_INTERVAL_MS,
   type ControllerMessage,
@@ -66,7 +67,7 @@ export class AgentSessions {
       for (const session of this.#sessions.values()) {
         session.mayTellAgain();
       }
-      this.#sendPrograms();
+      void this.#sendPrograms();
     });
     this.#leading.onChange(() => {
       for (const session of this.#sessions.values()) {
@@ -179,15 +180,25 @@ export class AgentSessions {
   }
 
   /** Sends each node its planned program, unless it has it. Later, where it is not sure that this controller leads. */
-  #sendPrograms(): void {
-    if (!this.#leading.mayTell) {
-      return;
-    }
+  async #sendPrograms(): Promise<void> {
+    await inTurns(this.#sendInSteps());
+  }
+
+  *#sendInSteps(): Generator<undefined> {
+    const { planning } = this.#services;
     for (const [node, session] of this.#sessions) {
+      if (!this.#leading.mayTell) {
+        return;
+      }
+      // Nearly all have it.
+      if (session.programRevision === planning.planned?.programs.get(node)?.revision) {
+        continue;
+      }
       const program = this.#programOf(node);
       if (program) {
         this.#services.nodeParts.learn(node, program);
         session.send(program);
+        yield;
       }
     }
   }

@@ -173,6 +173,11 @@ export class Session {
     }
   }
 
+  /** Revision of the program that the agent was sent on this connection, or has without that. 0: none. */
+  get programRevision(): number {
+    return this.#programs.revision;
+  }
+
   /** Tells the agent that totals with this reading are on disk. */
   countersSaved(reading: CounterReading): void {
     this.tell({ type: 'countersSaved', ...reading });
