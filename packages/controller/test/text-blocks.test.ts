@@ -60,9 +60,9 @@ test('where one item differs, the texts of few others are asked for again', () =
   assert.equal(count(items, 'vm-78'), 111);
   assert.equal(asked, 0);
   assert.equal(count(items.with(5000, { text: 'other' }), 'other'), 1);
-  assert.ok(asked > 0 && asked <= 128, `${asked} texts`);
+  assert.ok(asked > 0 && asked <= 32, `${asked} texts`);
   assert.equal(count(items.toSpliced(300, 1), 'vm-300'), 10);
-  assert.ok(asked > 0 && asked <= 256, `${asked} texts`);
+  assert.ok(asked > 0 && asked <= 64, `${asked} texts`);
 });
 
 test('a list that others search meanwhile is searched as it is', () => {

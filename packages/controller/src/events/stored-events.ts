@@ -1,5 +1,5 @@
 /** The numbered events on disk, and the events that wait to be written. */
-import { inTurnsBeside, mappedInSteps, Serial } from '@mirrorplane/base';
+import { inTurns, mappedInSteps, Serial } from '@mirrorplane/base';
 import { type Event, type EventDraft, MAX_EVENTS } from '@mirrorplane/contract';
 import type { Logger } from '@mirrorplane/daemon';
 import { EventFile } from './file.ts';
@@ -178,7 +178,7 @@ export class StoredEvents {
   async #rewrite(): Promise<void> {
     try {
       const events = [...this.#kept.since(0)];
-      const lines = await inTurnsBeside(mappedInSteps(events, (event) => JSON.stringify({ event })));
+      const lines = await inTurns(mappedInSteps(events, (event) => JSON.stringify({ event })));
       if (this.#copy) {
         const kept = events.map(({ id }, index) => ({ number: id, line: lines[index]! }));
         await this.#copy.rewrite(kept, textOf(this.#head()));

@@ -1,6 +1,6 @@
 /** Metrics as text. Made again for each scrape, because the values come from the agents. */
 import { Readable } from 'node:stream';
-import { inTurnsBeside, piecesInTurns } from '@mirrorplane/base';
+import { inTurns, piecesInTurns } from '@mirrorplane/base';
 import type { Services } from '../services.ts';
 import { collect, type Wanted } from './collect.ts';
 import { formatOf, Series } from './exposition.ts';
@@ -18,7 +18,7 @@ export interface Rendered {
  */
 export async function renderMetrics(services: Services, wanted: Wanted, accept: string): Promise<Rendered> {
   const series = new Series();
-  await inTurnsBeside(collect(services, wanted, (metric, value, labels) => series.add(metric, value, labels)));
+  await inTurns(collect(services, wanted, (metric, value, labels) => series.add(metric, value, labels)));
   const format = formatOf(accept);
   return {
     contentType: format.contentType,

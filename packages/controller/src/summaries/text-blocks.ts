@@ -4,9 +4,9 @@
  */
 
 /** Items of a block. One that differs costs the texts of its block. */
-const ITEMS = { least: 64, most: 128 };
+const ITEMS = { least: 16, most: 32 };
 /** Blocks that are looked at in one step: well below a millisecond. */
-const STEP = 16;
+const STEP = 64;
 /** Between two texts. Nobody looks for it, and a word that has it is not found across two texts either. */
 const END = '\0';
 
