@@ -2,8 +2,8 @@
  * `make scale-parts`: what the parts of the controller cost in a large cluster, each alone. Nodes are
  * only messages, so that one process measures 1,000 of them. usage: main.ts [NODES…], default 100
  * 1000; RUNS= is how often each thing is done, SNAPSHOT= a file for a snapshot of the
- * heap, PROFILE= one for a profile of the CPU, of what PROFILED= names: load, reads, streams or moves
- * (default). LOAD= is how many seconds of load there are, and ONLY=load ends after them. REST_PROFILE= is one while all sources count and nothing else happens, for REST= seconds.
+ * heap, PROFILE= one for a profile of the CPU, of what PROFILED= names: connect, load, reads, streams or moves
+ * (default). LOAD= is how many seconds of load there are, and ONLY=connect or ONLY=load ends after that. REST_PROFILE= is one while all sources count and nothing else happens, for REST= seconds.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
@@ -99,7 +99,11 @@ async function measure(nodes: number): Promise<void> {
     let world = new World(folder);
     await world.start();
     memory('before the agents');
-    row('all agents connect', await times(1, () => world.connect(size)));
+    await profiled(() => connect(world, size), profileOf('connect'));
+    if (process.env.ONLY === 'connect') {
+      await world.stop();
+      return;
+    }
     for (let round = 0; round < 4; round++) {
       row('counters of a node', await timesOfNodes(world, (node) => node.counters()));
       await sleep(100);
@@ -130,6 +134,13 @@ async function measure(nodes: number): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function connect(world: World, size: Size): Promise<void> {
+  const began = cpuMs();
+  const longest = await turns(1, () => world.connect(size));
+  row('all agents connect', [cpuMs() - began]);
+  row('  longest turn', longest);
 }
 
 function profileOf(what: string): string | undefined {

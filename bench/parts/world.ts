@@ -163,6 +163,7 @@ export class World {
       );
       node.hello();
       node.inventory();
+      await turn();
     }
     await this.settled();
     for (const node of this.nodes) {
