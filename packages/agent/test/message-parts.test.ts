@@ -4,13 +4,30 @@ import { test } from 'node:test';
 import {
   AgentMessage,
   type CaptureReport,
+  COPY_REFUSALS,
+  type CopyRefusal,
+  CounterReader,
+  type CountersMessage,
+  CounterWriter,
   type Device,
+  DROP_REASONS,
+  MAX_BUDGETS,
+  MAX_CAPTURE_STATUSES,
+  MAX_COUNT,
   MAX_DEVICES,
+  MAX_GONE,
+  MAX_LANES,
   MAX_MESSAGE_BYTES,
+  MAX_PEERS,
+  MAX_PROBLEMS,
   MAX_TEXT,
+  MOST_NUMBERS,
   PART_BYTES,
 } from '@mirrorplane/contract';
 import { textsOf } from '../src/controller-link/message-parts.ts';
+
+/** The next number of each lane, as long as it may be. */
+const LANES = Array.from({ length: MAX_LANES }, () => MAX_COUNT);
 
 const count = { packets: 2 ** 53, bytes: 2 ** 62 };
 const uid = '0b0e4d0c-6d1f-4f0a-9a35-8c1b6a3f6a11';
@@ -138,5 +155,101 @@ test('what 10,000 devices carry comes in several messages, each device once, and
   assert.deepEqual(
     parts.map((part) => part.reading),
     parts.map((_, at) => (at < parts.length - 1 ? undefined : reading)),
+  );
+});
+
+/** The longest number that a count may be. */
+const most = { packets: MAX_COUNT, bytes: MAX_COUNT };
+const DROPS = Object.fromEntries(DROP_REASONS.map((reason) => [reason, most]));
+const id = (at: number, length: number) => `${at}-`.padEnd(length, 'i');
+
+/** The report of a node that has as much of everything as the bounds allow, each as long as it may be. */
+function largest(): CountersMessage {
+  const captures = Array.from({ length: MAX_CAPTURE_STATUSES }, (_, at): CaptureReport => {
+    // Half of them copy all that they match: those are told by fewer numbers.
+    const isWhole = at < MOST_NUMBERS.whole;
+    const [none, dropped] = [{ packets: 0, bytes: 0 }, isWhole ? {} : DROPS];
+    const [sampledOut, truncated] = isWhole ? [none, none] : [most, most];
+    const counts = { matched: most, sampledOut, copied: most, truncated, dropped, skipped: {} };
+    return { policy: uid, source: id(at, 100), direction: 'inbound', life: at, counts };
+  });
+  const deliveries = Array.from({ length: MAX_CAPTURE_STATUSES }, (_, at) => {
+    return { delivery: `${uid}/to/${at}`, policy: uid, sent: most, numbered: LANES };
+  });
+  const terminations = Array.from({ length: MAX_CAPTURE_STATUSES }, (_, at) => {
+    const counts = { received: most, delivered: most, relayed: most, dropped: {}, expected: LANES };
+    return { termination: `${uid}/from/n${at}`, policy: uid, node: `n${at}`, ...counts };
+  });
+  const refused = Object.fromEntries(COPY_REFUSALS.map((why) => [why, MAX_COUNT])) as Record<CopyRefusal, number>;
+  const peers = Array.from({ length: MAX_PEERS }, (_, at) => ({ address: `255.255.1${at >> 8}.255`, ...refused }));
+  const devices = Array.from({ length: MAX_DEVICES }, (_, at) => {
+    return { ifindex: at + 1_000_000_000, inbound: most, outbound: most, unread: MAX_COUNT };
+  });
+  const device = (at: number) => `eth${at}`.padEnd(15, 'd');
+  const uplinks = Array.from({ length: MAX_BUDGETS }, (_, at) => {
+    return {
+      device: device(at),
+      ifindex: at + 1_000_000_000,
+      bytesPerSecond: Number.MAX_SAFE_INTEGER,
+      throttled: false,
+    };
+  });
+  const budgets = uplinks.map(({ device, bytesPerSecond }) => ({ device, bytesPerSecond }));
+  const report = { epoch: id(1, 128), captures, deliveries, terminations, peers, unknownErspan: MAX_COUNT };
+  const reading = { run: id(2, 128), readAt: 1e15 + 0.5 };
+  return { type: 'counters', reading, report, budgets, traffic: { devices, uplinks } };
+}
+
+test('no message is larger than the controller takes, of a node that has the most of everything', () => {
+  const [writer, reader, whole] = [new CounterWriter(), new CounterReader(), largest()];
+  // All is told whole first, and as numbers where it can be from then on.
+  for (const round of ['whole', 'numbers']) {
+    const seen = { captures: 0, devices: 0, deliveries: 0, terminations: 0, uplinks: 0, peers: 0 };
+    const texts = [...textsOf(writer.write(whole))];
+    for (const [at, text] of texts.entries()) {
+      const isLast = at === texts.length - 1;
+      assert.ok(Buffer.byteLength(text) <= (isLast ? MAX_MESSAGE_BYTES : PART_BYTES), `${round}: ${text.length} bytes`);
+      const message = AgentMessage.parse(JSON.parse(text)) as CountersMessage;
+      const heard = reader.read(message);
+      assert.ok(!('problem' in heard), JSON.stringify(heard));
+      heard.report.captures.forEach(() => {
+        seen.captures++;
+      });
+      heard.traffic?.devices.forEach(() => {
+        seen.devices++;
+      });
+      seen.deliveries += heard.report.deliveries.length;
+      seen.terminations += heard.report.terminations.length;
+      seen.uplinks += heard.traffic?.uplinks?.length ?? 0;
+      seen.peers += heard.report.peers.length;
+      assert.deepEqual([heard.reading, heard.budgets?.length], [isLast ? whole.reading : undefined, MAX_BUDGETS]);
+    }
+    const rows = MAX_CAPTURE_STATUSES;
+    const each = { captures: rows, devices: MAX_DEVICES, deliveries: rows, terminations: rows };
+    assert.deepEqual(seen, { ...each, uplinks: MAX_BUDGETS, peers: MAX_PEERS }, round);
+  }
+});
+
+test('what has gone is told once, and takes room from the lists', () => {
+  const gone = Array.from({ length: MAX_GONE }, (_, at) => id(at, 256));
+  const captures = Array.from({ length: MAX_CAPTURE_STATUSES }, (_, at) => {
+    return { capture: id(at, 256), device: 'd'.repeat(128), state: 'refused', message: 'm'.repeat(MAX_TEXT) } as const;
+  });
+  const problems = Array.from({ length: MAX_PROBLEMS }, () => ({
+    code: 'c'.repeat(128),
+    message: 'm'.repeat(MAX_TEXT),
+  }));
+  const status = sent({ type: 'status', appliedRevision: 1, captures, problems, gone });
+  assert.deepEqual(
+    status.map((part) => part.gone?.length),
+    status.map((_, at) => (at < status.length - 1 ? undefined : MAX_GONE)),
+  );
+  assert.equal(status.flatMap((part) => part.captures).length, MAX_CAPTURE_STATUSES);
+  const devices = Array.from({ length: MAX_DEVICES }, (_, at) => device(at));
+  const ended = Array.from({ length: MAX_GONE }, (_, at) => 1_000_000_000 + at);
+  const inventory = sent({ type: 'inventory', devices, gone: ended });
+  assert.deepEqual(
+    inventory.flatMap((part) => part.gone ?? []),
+    ended,
   );
 });

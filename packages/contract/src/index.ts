@@ -6,7 +6,7 @@ export * from './audit.ts';
 export * from './bounds.ts';
 export * from './certificates.ts';
 export * from './cluster-status.ts';
-export { CounterNumbers } from './counter-numbers.ts';
+export { CounterNumbers, MOST as MOST_NUMBERS, WIDTH as NUMBERS_WIDTH } from './counter-numbers.ts';
 export * from './counters.ts';
 export * from './errors.ts';
 export * from './events.ts';

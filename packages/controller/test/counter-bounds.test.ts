@@ -191,3 +191,18 @@ test(
     assert.equal(await matched(), 7);
   },
 );
+
+test('the senders of refused packets come with the last part of a report, and stay known until then', () => {
+  const totals = new CounterTotals();
+  const none = { wrongAddress: 0, wrongSecret: 0, wrongDevice: 0, tooFar: 0, oddHeader: 0 };
+  const peers = [{ address: '10.0.0.2', staleSession: 3, ...none }];
+  const one = (epoch: string, told: typeof peers) => ({ ...report(count(1), { uid: 'u', epoch }), peers: told });
+  totals.take(one('e', peers));
+  totals.take(one('e', []), undefined, true);
+  assert.deepEqual(totals.peers, peers, 'others follow');
+  totals.take(one('e', []));
+  assert.deepEqual(totals.peers, []);
+  totals.take(one('e', peers));
+  totals.take(one('f', []), undefined, true);
+  assert.deepEqual(totals.peers, [], 'they were those of another epoch');
+});

@@ -11,6 +11,7 @@ import {
   MAX_DEVICES,
   MAX_PROBLEMS,
   MAX_TEXT,
+  NUMBERS_WIDTH,
   PART_BYTES,
   type StatusMessage,
 } from '@mirrorplane/contract';
@@ -74,7 +75,7 @@ function partsOf(message: AgentMessage, limit: number): AgentMessage[] {
     case 'certificateStored':
       return [message];
     case 'inventory':
-      return marked(divide(message.devices, limit).map((devices) => ({ ...message, devices })));
+      return marked(divide(message.devices, beside(message.gone, limit)).map((devices) => ({ ...message, devices })));
     case 'status':
       return statusParts(message, limit);
     case 'counters':
@@ -85,40 +86,56 @@ function partsOf(message: AgentMessage, limit: number): AgentMessage[] {
 }
 
 function statusParts(message: StatusMessage, limit: number): StatusMessage[] {
-  const captures = divide(message.captures, limit).map((part) => ({ ...message, captures: part, problems: [] }));
-  const problems = divide(message.problems, limit).map((part) => ({ ...message, captures: [], problems: part }));
+  const room = beside(message.gone, limit);
+  const captures = divide(message.captures, room).map((part) => ({ ...message, captures: part, problems: [] }));
+  const problems = divide(message.problems, room).map((part) => ({ ...message, captures: [], problems: part }));
   return marked([...captures, ...problems]);
 }
 
 /**
  * Each part is a separate report, because counters that a report does not mention stay unchanged.
- * The last one has the reading. Numbers are bounded, so that all of them fit into the first one.
+ * The last one has the senders of refused packets, which are not divided, and the reading.
  */
 function counterParts(
   { reading, report, traffic, numbers, ...message }: CountersMessage,
   limit: number,
 ): CountersMessage[] {
-  const empty = { ...report, captures: [], deliveries: [], terminations: [] };
-  const carried =
-    traffic === undefined ? [] : divide(traffic.devices, limit).map((devices) => ({ ...traffic, devices }));
-  const reports = [
-    ...divide(report.captures, limit).map((captures) => ({ ...empty, captures })),
-    ...divide(report.deliveries, limit).map((deliveries) => ({ ...empty, deliveries })),
-    ...divide(report.terminations, limit).map((terminations) => ({ ...empty, terminations })),
+  const empty = { ...report, captures: [], deliveries: [], terminations: [], peers: [] };
+  const room = beside(traffic?.uplinks, beside(message.budgets, limit));
+  const { whole = [], parts = [], devices = [] } = numbers ?? {};
+  const around = { ...message, report: empty };
+  const carried: CountersMessage[] = traffic
+    ? [
+        ...divide(traffic.devices, room).map((some) => ({ ...around, traffic: { devices: some } })),
+        ...divideNumbers(devices, NUMBERS_WIDTH.devices, room).map((some) => ({
+          ...around,
+          traffic: { devices: [] },
+          numbers: { devices: some },
+        })),
+      ]
+    : [];
+  if (traffic?.uplinks && carried[0]) {
+    carried[0] = { ...carried[0], traffic: { ...carried[0].traffic!, uplinks: traffic.uplinks } };
+  }
+  return [
+    ...carried,
+    ...divideNumbers(whole, NUMBERS_WIDTH.whole, room).map((some) => ({ ...around, numbers: { whole: some } })),
+    ...divideNumbers(parts, NUMBERS_WIDTH.parts, room).map((some) => ({ ...around, numbers: { parts: some } })),
+    ...divide(report.captures, room).map((captures) => ({ ...around, report: { ...empty, captures } })),
+    ...divide(report.deliveries, room).map((deliveries) => ({ ...around, report: { ...empty, deliveries } })),
+    ...divide(report.terminations, room).map((terminations) => ({ ...around, report: { ...empty, terminations } })),
+    { ...around, report: { ...empty, peers: report.peers }, ...(reading && { reading }) },
   ];
-  const first = carried.map((part): CountersMessage => ({ ...message, report: empty, traffic: part }));
-  const rest = reports.map((part, index) => ({
-    ...message,
-    ...(index === reports.length - 1 && reading && { reading }),
-    report: part,
-  }));
-  const [head, ...others] = [...first, ...rest];
-  return [{ ...head!, ...(numbers && { numbers }) }, ...others];
 }
 
-/** Marks all parts but the last with `more`. */
-function marked<T extends { more?: true | undefined }>(parts: T[]): T[] {
-  return parts.map((part, index) => (index < parts.length - 1 ? { ...part, more: true } : part));
+/** What is left of a limit beside a list that is not divided. */
+function beside(list: readonly unknown[] | undefined, limit: number): number {
+  return list === undefined ? limit : limit - Buffer.byteLength(JSON.stringify(list));
+}
+
+/** Marks all parts but the last with `more`. The last one says what is gone. */
+function marked<T extends { more?: true | undefined; gone?: unknown }>(parts: T[]): T[] {
+  return parts.map((part, index) => (index < parts.length - 1 ? { ...part, gone: undefined, more: true } : part));
 }
 
 /**
@@ -138,4 +155,10 @@ function divide<T>(items: readonly T[], limit: number): T[][] {
     size += bytes;
   }
   return parts;
+}
+
+/** Divides a flat list, of `width` numbers for each item, as `divide` does. Returns no list where there is no item. */
+function divideNumbers(list: readonly number[], width: number, limit: number): number[][] {
+  const items = Array.from({ length: list.length / width }, (_, at) => list.slice(at * width, (at + 1) * width));
+  return list.length === 0 ? [] : divide(items, limit).map((part) => part.flat());
 }

@@ -66,9 +66,10 @@ export class CounterTotals {
   /**
    * Adds a report. Parts that the report no longer mentions keep their last counts.
    * @param judge left out: everything is accepted
+   * @param isPart more of the report follows, with the senders of refused packets
    * @returns the refused counts
    */
-  take(report: HeardCounters['report'], judge?: CounterJudge): RefusedCounts {
+  take(report: HeardCounters['report'], judge?: CounterJudge, isPart = false): RefusedCounts {
     const refused: RefusedCounts = new Map();
     this.isIncomplete = false;
     const refuse = <R>(why: RefusedCount | undefined, one: R, { id }: { id: (report: R) => string }) => {
@@ -89,7 +90,9 @@ export class CounterTotals {
     const { base, last } = this.#unknownErspan;
     this.#unknownErspan = { base: newEpoch ? base + last : base, last: report.unknownErspan };
     this.#epoch = report.epoch;
-    this.#peers = report.peers;
+    if (!isPart || newEpoch || report.peers.length > 0) {
+      this.#peers = report.peers;
+    }
     this.#captures.take(report.captures, newEpoch, judgeOf('capture'), refuse, (now, before) =>
       addCaptureGrowth(this.#grown, now, before),
     );

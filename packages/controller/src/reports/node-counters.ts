@@ -32,7 +32,7 @@ export class NodeCounters {
   take(name: string, message: HeardCounters, judge: CounterJudge, isPlanned: boolean): RefusedCounts {
     const node = this.#nodes.ensure(name);
     const { reading, report, budgets, traffic } = message;
-    const refused = node.counters.take(report, judge);
+    const refused = node.counters.take(report, judge, reading === undefined);
     node.reading = reading;
     node.budgets = budgets ?? [];
     const now = this.#nodes.now();
