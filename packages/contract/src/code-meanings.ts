@@ -101,7 +101,7 @@ export const CODE_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   MESSAGES_REFUSED:
     'The connection ends with each such message. After some of them, the agent may connect again only after a pause of a minute at most, in which its node copies by its last program.',
   PROGRAM_UNSAVED:
-    'The node copies by its newest program all the same. An agent that is started again before it is stored begins with an older one, until it is connected.',
+    'The node copies by its newest program all the same. An agent that is started again before it is stored begins with an older one, until it is connected. So a policy that the node was told to copy for before is not said to be disabled meanwhile.',
   NODE_REVOKED:
     'An operator has cut the node off. Its interfaces count as absent, and no node takes copies of it or sends copies to it.',
   NODE_PENDING: 'The kernel of the node runs an older program, so the newest change is not in force there yet.',

@@ -72,3 +72,31 @@ test('a capture whose guest is not there yet counts until the node reports a pro
   report(2);
   assert.deepEqual(copying(), []);
 });
+
+test('a node that could not store its program may copy for all that it was told before, until it has', () => {
+  const { live, report, copying } = useNode();
+  const unsaved = (appliedRevision: number) =>
+    live.status(
+      'node-1',
+      { type: 'status', appliedRevision, captures: [], problems: [{ code: 'PROGRAM_UNSAVED', message: 'full' }] },
+      names,
+    );
+  live.toldToCopy('node-1', 1, [policy('a')]);
+  report(1, 'a');
+  live.toldToCopy('node-1', 2, [policy('b')]);
+  live.toldToCopy('node-1', 3, []);
+  unsaved(3);
+  assert.deepEqual(copying(), ['a', 'b'], 'its agent may begin again with what is on the disk');
+  unsaved(3);
+  assert.deepEqual(copying(), ['a', 'b']);
+  assert.deepEqual(
+    live
+      .unsaved()
+      .get('node-1')!
+      .copying!.map(({ uid }) => uid),
+    ['a', 'b'],
+    'a later controller knows it',
+  );
+  report(3);
+  assert.deepEqual(copying(), []);
+});

@@ -160,9 +160,12 @@ export class ProgramWatch implements Wiretap {
     const stored = storedRevision(host);
     host.mayBeBack = false;
     if (stored >= revision) {
-      host.wasFull = host.disk.isFull;
+      host.untold = false;
       told.confirmed = Math.max(told.confirmed, revision);
-    } else if (!this.#mayBeUnsaved(host) && !host.disk.lies && !isUnsaved) {
+      return;
+    }
+    host.untold ||= !isUnsaved;
+    if (!this.#mayBeUnsaved(host) && !host.disk.lies && !isUnsaved) {
       throw new Violation(`${host.name} confirms revision ${revision}, and its disk has ${stored}`);
     }
   }

@@ -30,8 +30,8 @@ export class Host extends EventEmitter<{ devices: [] }> {
   /** How far its clock is wrong. */
   readonly clock: { rate: number; offset: number };
   powered = true;
-  /** Its disk was full since its agent has stored a program. */
-  wasFull = false;
+  /** Its agent has confirmed a program that is not stored, and has not said so yet: it got no CPU. */
+  untold = false;
   /** Its agent has begun with a program that is older than one that it has confirmed. */
   mayBeBack = false;
   /** Controllers that the agent is told at its start. None: there is one alone. */

@@ -298,7 +298,7 @@ export class World implements Simulation {
     }
     const process = this.#begin(host.name, host.clock, host.disk);
     host.agent = process;
-    host.mayBeBack = host.wasFull || host.disk.lies;
+    host.mayBeBack = host.untold || host.disk.lies;
     this.scheduler.after(0, process, () => {
       this.note(host.name, 'its agent starts');
       runAgent(host, this.#log(host)).then((devicesChanged) => {
@@ -342,7 +342,6 @@ export class World implements Simulation {
   fillDisk(host: Host, isFull: boolean): void {
     this.note(host.name, isFull ? 'its disk is full' : 'its disk has room again');
     host.disk.isFull = isFull;
-    host.wasFull = true;
   }
 
   /** A process does nothing for a while. */

@@ -27,6 +27,9 @@ import { underlayProblem } from './underlays.ts';
  */
 export const GRACE_MS = 30_000;
 
+/** Problem of an agent that could not store its program. */
+const UNSAVED = 'PROGRAM_UNSAVED';
+
 export class LiveNodes {
   readonly #nodes: KeptNodes;
   #lastSeen = 0;
@@ -195,10 +198,13 @@ export class LiveNodes {
     node.appliedRevision = message.appliedRevision;
     node.captures = message.captures;
     node.problems = message.problems;
-    if (node.told && message.appliedRevision >= node.told.revision) {
+    // Until it has stored its program, its agent may begin again with an earlier one.
+    const isStored = message.problems.every(({ code }) => code !== UNSAVED);
+    if (node.told && isStored && message.appliedRevision >= node.told.revision) {
       node.told.policies = node.told.newest;
     }
-    this.#describe(node, { copying: copyingOf(node, message.captures, names) });
+    const copying = copyingOf(node, message.captures, names);
+    this.#describe(node, { copying: isStored ? copying : union(node.copying, copying) });
     return isNews;
   }
 
