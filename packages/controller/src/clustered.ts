@@ -16,6 +16,7 @@ import { warmUp } from './http/app.ts';
 import { formatListen, type ListenAddress, parseListen, parseTcp, requireSecure } from './listen.ts';
 import { steadyClock } from './steady-clock.ts';
 import type { Hold } from './store/etcd/hold.ts';
+import { Stopping } from './store/etcd/stopping.ts';
 import type { EtcdStoreOptions } from './store/etcd.ts';
 
 export interface ClusteredOptions extends ControllerOptions {
@@ -53,7 +54,9 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   if (!options.insecureHttp) {
     requireSecure(listen);
   }
-  const { clock = Date.now, steady = steadyClock, etcd } = options;
+  const { clock = Date.now, steady = steadyClock } = options;
+  const stopping = new Stopping();
+  const etcd = { ...options.etcd, stopping };
   const log = options.logger ?? createLog('controller', 'info');
   prepareFolder(options.data);
   const id = newControllerId();
@@ -149,6 +152,7 @@ export async function startClustered(options: ClusteredOptions): Promise<Cluster
   log.info({ addresses: opened.listen.map(formatListen), agents, id }, 'controller follows');
   const close = async () => {
     closed = true;
+    stopping.begin();
     await candidate.withdraw();
     await starting;
     await controller?.close();

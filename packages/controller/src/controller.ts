@@ -65,6 +65,7 @@ import { SignInWays } from './sso/sign-in-ways.ts';
 import { steadyClock } from './steady-clock.ts';
 import { auditHeads } from './store/audit-head.ts';
 import { Decisions } from './store/decisions.ts';
+import { Stopping } from './store/etcd/stopping.ts';
 import type { EtcdStoreOptions } from './store/etcd.ts';
 import { openWholeStore } from './store/open.ts';
 import { View } from './store/view.ts';
@@ -176,7 +177,8 @@ async function open(options: ControllerOptions, closers: Closers) {
   };
   const { leadership } = options;
   closers.add(() => leadership?.close());
-  const store = await openWholeStore({ data, etcd: options.etcd && { ...options.etcd, onLost: failed } });
+  const stopping = options.etcd?.stopping ?? new Stopping();
+  const store = await openWholeStore({ data, etcd: options.etcd && { ...options.etcd, stopping, onLost: failed } });
   closers.add(() => store.close());
   // With etcd, the files of the data directory are copies: others may have led meanwhile.
   const shared = await openShared({ data, store, log });
@@ -210,7 +212,12 @@ async function open(options: ControllerOptions, closers: Closers) {
   closers.add(() => syslog?.close());
   audit.onLines((lines) => syslog?.add(lines));
   syslog?.add(audit.head === undefined ? [] : [audit.head]);
-  closers.add(() => audit.close());
+  closers.add(async () => {
+    const left = await audit.close();
+    if (left.unsigned + left.unwritten > 0) {
+      log.warn(left, 'the audit log could not be ended: the next start signs it, and adds what changes have to say');
+    }
+  });
   await audit.recover(view.unaudited);
   await shared?.begin(audit, auditTeller({ events, log }));
   await tellRestored(store, audit, auditTeller({ events, log }));
@@ -412,6 +419,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   }
   closers.add(() => {
     open = false;
+    stopping.begin();
     leadership?.followers.leave();
     tests.close();
   });

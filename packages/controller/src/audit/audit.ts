@@ -234,14 +234,19 @@ export class AuditLog {
     return this.#failure.count;
   }
 
-  /** Signs the end, and closes the log. */
-  async close(): Promise<void> {
+  /**
+   * Signs the end, and closes the log.
+   * @returns lines that are not signed, because they could not be: the next start signs them. And
+   * entries that are not in the log: those of decisions are added by the next start
+   */
+  async close(): Promise<{ unsigned: number; unwritten: number }> {
     for (const timer of [this.#signing, this.#retry, this.#sweep]) {
       clearTimeout(timer);
     }
     await this.#serial.run(() => this.#signIfNeeded('close')).catch(() => undefined);
     await this.#heads.settled();
     await this.#files.close();
+    return { unsigned: this.#end.unsigned, unwritten: this.#failure.missing };
   }
 
   async #flush(): Promise<void> {

@@ -27,6 +27,11 @@ export class Failure {
     return this.reason !== undefined;
   }
 
+  /** Entries that are not in the log since the last write that has succeeded. */
+  get missing(): number {
+    return this.#owed.length + this.#lost;
+  }
+
   /** A write has failed. @param now milliseconds since 1970 */
   add(error: unknown, entries: readonly Entry[], now: number): void {
     const { code, message } = error as NodeJS.ErrnoException;

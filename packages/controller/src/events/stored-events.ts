@@ -113,6 +113,9 @@ export class StoredEvents {
     clearTimeout(this.#retry);
     await this.#writes.settled();
     await this.#file.close();
+    if (this.#waiting.length > 0) {
+      this.#log.warn({ events: this.#waiting.length }, 'events not written: those of changes come with the next start');
+    }
   }
 
   /** Writes all waiting events at once. Later calls then find nothing to write. */

@@ -7,6 +7,7 @@ import { StoreUnavailableError } from '../store.ts';
 import { EtcdError, STATUS } from './errors.ts';
 import { type EtcdTls, Member, type Receiver, type Running } from './member.ts';
 import { answers, authenticateRequest, type Call, rangeRequest } from './messages.ts';
+import { Stopping } from './stopping.ts';
 
 /** How to reach etcd. */
 export interface EtcdOptions {
@@ -17,6 +18,8 @@ export interface EtcdOptions {
   user?: { name: string; password: string } | undefined;
   /** Milliseconds after which a call that nobody answers is given up. Default 10,000. */
   giveUpMs?: number;
+  /** Tells when the process stops. Default: it never does. */
+  stopping?: Stopping;
 }
 
 /** Milliseconds that one member may take for an answer. A new leader of etcd is there in 2 s. */
@@ -30,14 +33,16 @@ export class Cluster {
   readonly #members: Member[];
   readonly #user: EtcdOptions['user'];
   readonly #giveUpMs: number;
+  readonly #stopping: Stopping;
   #at = 0;
   #token: string | undefined;
   #closed = false;
 
-  constructor({ endpoints, tls = {}, user, giveUpMs = 10_000 }: EtcdOptions) {
+  constructor({ endpoints, tls = {}, user, giveUpMs = 10_000, stopping = new Stopping() }: EtcdOptions) {
     this.#members = endpoints.map((url) => new Member(url, tls));
     this.#user = user;
     this.#giveUpMs = giveUpMs;
+    this.#stopping = stopping;
   }
 
   /**
@@ -45,11 +50,13 @@ export class Cluster {
    * @throws EtcdError what etcd refuses; StoreUnavailableError if nobody answers in time
    */
   async ask(call: Call, request: Buffer): Promise<Buffer> {
-    const end = performance.now() + this.#giveUpMs;
+    const usual = performance.now() + this.#giveUpMs;
     let why: string | undefined;
     for (let attempt = 1; ; attempt++) {
       this.#requireOpen();
       const at = this.#at;
+      // While it is asked, the process may begin to stop.
+      const end = Math.min(usual, this.#stopping.giveUpAt);
       let token: string | undefined;
       try {
         await this.#signIn();
@@ -61,7 +68,7 @@ export class Cluster {
         }
         // The last attempt may have had no time: what an earlier one has met says more.
         why = why === undefined || error.status !== STATUS.deadlineExceeded ? error.message : why;
-        if (performance.now() + PAUSE_MS > end) {
+        if (performance.now() + PAUSE_MS > Math.min(usual, this.#stopping.giveUpAt)) {
           throw new StoreUnavailableError(`etcd does not answer: ${why}`);
         }
         if (attempt % this.#members.length === 0) {
@@ -179,6 +186,7 @@ export class Cluster {
         request,
         {
           message: (bytes) => {
+            this.#stopping.answered();
             answer ??= bytes;
           },
           done: (error) => {
