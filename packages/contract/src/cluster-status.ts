@@ -18,6 +18,11 @@ export const ControllerStatus = z
       description:
         'Number of the oldest line of its audit log, where it has never had older ones. Told of the one that leads.',
     }),
+    gone: z.enum(['stopped', 'lost']).optional().meta({
+      description:
+        'It does not run. stopped: it was stopped in order. lost: it was not, and is not heard of any more. It is listed for a week. Absent: it runs.',
+    }),
+    stoppedAt: Timestamp.optional().meta({ description: 'When it was stopped.' }),
     agents: z.string().optional().meta({
       description: 'HOST:PORT where agents and other controllers reach it. Absent: there can be no others.',
     }),

@@ -30,6 +30,8 @@ function controllerText({
   leads,
   leadsSince,
   auditFrom,
+  gone,
+  stoppedAt,
 }: NonNullable<ClusterStatus['controllers']>[number]): string {
   // Several controllers are told apart by their addresses too: a host may have two.
   const name = agents === undefined ? host : `${host} (${agents})`;
@@ -37,7 +39,8 @@ function controllerText({
     ? `, leads${leadsSince === undefined ? '' : ` since ${ago(leadsSince).replace(/ ago$/, '')}`}`
     : '';
   const audit = auditFrom === undefined ? '' : `, has the audit log from line ${auditFrom} only`;
-  return `${name}, version ${version}, started ${ago(startedAt)}${lead}${audit}`;
+  const end = stoppedAt !== undefined ? `, stopped ${ago(stoppedAt)}` : gone === 'lost' ? ', is not heard of' : '';
+  return `${name}, version ${version}, started ${ago(startedAt)}${lead}${audit}${end}`;
 }
 
 function storeCell({ engine, revision, members }: NonNullable<ClusterStatus['store']>): Cell {

@@ -21,8 +21,19 @@ export interface ControllerRecord {
   problem?: string;
 }
 
-/** Keys of controllers that run. */
-const PREFIX = '/mirrorplane/controllers/';
+/** A controller that does not run now. */
+export interface GoneController extends Pick<ControllerRecord, 'host' | 'version' | 'startedAt' | 'agents'> {
+  /** When it was stopped in order, ISO 8601. Undefined: it was not, and is not heard of any more. */
+  stoppedAt?: string;
+}
+
+/** Keys of controllers that run, and of those that have run, by address. One watch follows both. */
+const BOTH = '/mirrorplane/controllers';
+const PREFIX = `${BOTH}/`;
+const KNOWN_PREFIX = `${BOTH}-known/`;
+/** Milliseconds after which one that does not come back is forgotten, and between two signs that it is there. */
+const KNOWN_MS = 7 * 24 * 3_600_000;
+const KNOWN_SIGN_MS = 3_600_000;
 /** Milliseconds after which a controller that is gone is not listed any more. */
 const LISTED_MS = 10_000;
 /** Milliseconds between two signs of life, and before another try. */
@@ -39,6 +50,9 @@ export class Controllers {
   readonly #log: Logger;
   readonly #listeners = new Set<() => void>();
   #lease: EtcdLease | undefined;
+  /** That of the key which stays when this one is gone. */
+  #known: EtcdLease | undefined;
+  #knownAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -46,7 +60,7 @@ export class Controllers {
     this.#self = self;
     this.#cluster = new Cluster(etcd);
     this.#log = log;
-    this.#keys = new FollowedKeys(this.#cluster, PREFIX, () => {
+    this.#keys = new FollowedKeys(this.#cluster, BOTH, () => {
       for (const listener of this.#listeners) {
         listener();
       }
@@ -61,10 +75,21 @@ export class Controllers {
 
   /** All that run, by address. This one is among them, also before it is registered. */
   all(): ControllerRecord[] {
-    const others = [...this.#keys.values().values()]
-      .map(({ value }) => JSON.parse(value) as ControllerRecord)
-      .filter(({ id }) => id !== this.self.id);
-    return [this.self, ...others].sort((a, b) => (a.agents < b.agents ? -1 : a.agents > b.agents ? 1 : 0));
+    const others = this.#valuesOf<ControllerRecord>(PREFIX).filter(({ id }) => id !== this.self.id);
+    return [this.self, ...others].sort(byAddress);
+  }
+
+  /** Those that have run within the last week, and do not now, by address. */
+  gone(): GoneController[] {
+    const running = new Set(this.all().map(({ agents }) => agents));
+    return this.#valuesOf<GoneController>(KNOWN_PREFIX)
+      .filter(({ agents }) => !running.has(agents))
+      .sort(byAddress);
+  }
+
+  #valuesOf<T>(prefix: string): T[] {
+    const found = [...this.#keys.values()].filter(([key]) => key.startsWith(prefix));
+    return found.map(([, { value }]) => JSON.parse(value) as T);
   }
 
   /** Whether the list was read. */
@@ -89,25 +114,49 @@ export class Controllers {
     this.#listeners.add(listener);
   }
 
-  /** Takes this one from the list. */
+  /** Takes this one from the list of those that run. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#keys.close();
+    if (this.#known !== undefined) {
+      const put = this.#knownPut(this.#known, new Date().toISOString());
+      await this.#cluster.ask('txn', txnRequest([], [put])).catch(() => undefined);
+    }
     await this.#lease?.revoke().catch(() => undefined);
     this.#cluster.close();
   }
 
   async #put(): Promise<void> {
-    if (this.#lease !== undefined) {
+    if (this.#lease !== undefined && this.#known !== undefined) {
       const put = operations.put(PREFIX + this.self.id, JSON.stringify(this.self), this.#lease.number);
-      await this.#cluster.ask('txn', txnRequest([], [put]));
+      await this.#cluster.ask('txn', txnRequest([], [put, this.#knownPut(this.#known)]));
+    }
+  }
+
+  #knownPut({ number }: EtcdLease, stoppedAt?: string) {
+    const { host, version, startedAt, agents } = this.self;
+    const record: GoneController = { host, version, startedAt, agents, ...(stoppedAt !== undefined && { stoppedAt }) };
+    return operations.put(KNOWN_PREFIX + agents, JSON.stringify(record), number);
+  }
+
+  /** Makes that this one is remembered when it is gone. */
+  async #signKnown(): Promise<void> {
+    const now = performance.now();
+    if (this.#known !== undefined && now - this.#knownAt > KNOWN_SIGN_MS) {
+      await this.#known.keepAlive();
+      this.#knownAt = now;
+    }
+    if (this.#known === undefined) {
+      this.#known = await EtcdLease.grant(this.#cluster, KNOWN_MS);
+      this.#knownAt = now;
     }
   }
 
   async #sign(): Promise<void> {
     try {
       await this.#lease?.keepAlive();
+      await this.#signKnown();
       if (this.#lease === undefined && !this.#closed) {
         this.#lease = await EtcdLease.grant(this.#cluster, LISTED_MS);
         await this.#put();
@@ -115,6 +164,7 @@ export class Controllers {
     } catch (error) {
       // The lease may have expired: a new one lists this controller again.
       this.#lease = undefined;
+      this.#known = undefined;
       if (!this.#closed) {
         this.#log.debug({ err: error }, 'this controller is not listed in etcd, trying again');
       }
@@ -123,4 +173,8 @@ export class Controllers {
       this.#timer = setTimeout(() => void this.#sign(), SIGN_MS).unref();
     }
   }
+}
+
+function byAddress({ agents: a }: { agents: string }, { agents: b }: { agents: string }): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

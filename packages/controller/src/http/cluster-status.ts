@@ -38,7 +38,12 @@ function controllersOf({ leadership, startedAt, audit }: Services): NonNullable<
     return [{ host: hostname(), version: manifest.version, startedAt, leads: true }];
   }
   const { controllers, hold } = leadership;
-  return controllers.all().map(({ id, ...one }) => {
+  const gone = controllers.gone().map((one) => ({
+    ...one,
+    leads: false,
+    gone: one.stoppedAt === undefined ? ('lost' as const) : ('stopped' as const),
+  }));
+  const running = controllers.all().map(({ id, ...one }) => {
     const leads = id === controllers.self.id;
     return {
       ...{ host: one.host, agents: one.agents, version: one.version, startedAt: one.startedAt, leads },
@@ -46,9 +51,10 @@ function controllersOf({ leadership, startedAt, audit }: Services): NonNullable<
       ...(leads && audit.begins !== undefined && { auditFrom: audit.begins }),
     };
   });
+  return [...running, ...gone];
 }
 
-/** Followers that cannot do what they are for. */
+/** Followers that cannot do what they are for, or are not heard of. */
 function ofFollowers({ leadership, clock }: Services): StatusProblem[] {
   if (leadership === undefined) {
     return [];
@@ -64,11 +70,18 @@ function ofFollowers({ leadership, clock }: Services): StatusProblem[] {
     .all()
     .filter(({ id, startedAt }) => id !== controllers.self.id && !followers.linked.has(id) && !isNew(startedAt))
     .map(({ agents }): StatusProblem => {
-      const remedy = 'check that it has the same authority, and --advertise of both';
-      const message = `it has no connection to the leader at ${controllers.self.agents}: ${remedy}`;
+      const causes = 'it hangs, its host is cut off, or it has another authority or a wrong --advertise';
+      const message = `it has no connection to the leader at ${controllers.self.agents}: ${causes}; see its log`;
       return { kind: 'controller', name: agents, message };
     });
-  return [...unfit, ...unlinked];
+  const lost = controllers
+    .gone()
+    .filter(({ stoppedAt }) => stoppedAt === undefined)
+    .map(({ host, agents }): StatusProblem => {
+      const message = `the controller of host ${host} is not heard of any more: start it, or stop it in order; a week later it is forgotten`;
+      return { kind: 'controller', name: agents, message };
+    });
+  return [...unfit, ...unlinked, ...lost];
 }
 
 function ofNode({ name, state, problems }: NodeEntry): StatusProblem[] {

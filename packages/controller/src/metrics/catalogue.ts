@@ -217,6 +217,20 @@ export const METRICS = {
     'End of a certificate of the controller, seconds since 1970: authority; agents, which is renewed daily; api, where an address has TLS.',
     'certificate',
   ),
+  controllers: gauge(
+    'mirrorplane_controllers',
+    'Controllers by state: running; stopped in order; lost, which are not heard of any more. The last two are forgotten after a week.',
+    'state',
+  ),
+  leaderTerm: gauge(
+    'mirrorplane_leader_term',
+    'Grows with each controller that begins to lead. No series: there can be no others.',
+  ),
+  storeMembers: gauge(
+    'mirrorplane_store_members',
+    'Members of etcd, by whether they answer and reach most of the others. No series: the store is a file.',
+    'answers',
+  ),
   processCpu: counter('process_cpu_seconds_total', 'CPU time of the controller, user and system, in seconds.'),
   processMemory: gauge('process_resident_memory_bytes', 'Resident memory of the controller, in bytes.'),
   processHeap: gauge('nodejs_heap_used_bytes', 'Memory of the JavaScript objects of the controller, in bytes.'),

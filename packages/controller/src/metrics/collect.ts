@@ -6,6 +6,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { nodeProblems } from '../reports/found-problems.ts';
 import type { LiveNode } from '../reports/live-node.ts';
 import type { Services } from '../services.ts';
+import type { StoreState } from '../store/store.ts';
 import type { MetricKey } from './catalogue.ts';
 import type { Labels } from './exposition.ts';
 
@@ -86,8 +87,27 @@ function collectController(services: Services, add: Add): void {
   if (api !== undefined) {
     add('certificateEnd', api / 1000, { certificate: 'api' });
   }
+  collectControllers(services, add);
   collectAudit(services, add);
   collectProcess(services, add);
+}
+
+function collectControllers({ leadership }: Services, add: Add): void {
+  const gone = leadership?.controllers.gone() ?? [];
+  const stopped = gone.filter(({ stoppedAt }) => stoppedAt !== undefined).length;
+  add('controllers', leadership?.controllers.all().length ?? 1, { state: 'running' });
+  add('controllers', stopped, { state: 'stopped' });
+  add('controllers', gone.length - stopped, { state: 'lost' });
+  if (leadership) {
+    add('leaderTerm', leadership.term);
+  }
+}
+
+/** Members of the store. They are asked before the rest is collected, because that takes time. */
+export function collectStore({ members }: StoreState, add: Add): void {
+  for (const answers of members.length > 0 ? [true, false] : []) {
+    add('storeMembers', members.filter((one) => one.answers === answers).length, { answers: `${answers}` });
+  }
 }
 
 function collectAudit({ audit, auditCheck, syslog }: Services, add: Add): void {

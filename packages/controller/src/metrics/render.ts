@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { inTurns, piecesInTurns } from '@mirrorplane/base';
 import type { Services } from '../services.ts';
-import { collect, type Wanted } from './collect.ts';
+import { type Add, collect, collectStore, type Wanted } from './collect.ts';
 import { formatOf, Series } from './exposition.ts';
 
 /** Metrics as text. */
@@ -18,7 +18,9 @@ export interface Rendered {
  */
 export async function renderMetrics(services: Services, wanted: Wanted, accept: string): Promise<Rendered> {
   const series = new Series();
-  await inTurns(collect(services, wanted, (metric, value, labels) => series.add(metric, value, labels)));
+  const add: Add = (metric, value, labels) => series.add(metric, value, labels);
+  collectStore(await services.storeState(), add);
+  await inTurns(collect(services, wanted, add));
   const format = formatOf(accept);
   return {
     contentType: format.contentType,

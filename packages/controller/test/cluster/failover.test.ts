@@ -53,13 +53,39 @@ async function isReached(cluster: ControllerCluster, leader: ControllerProcess):
   const isOld = (time: string) => Date.now() - Date.parse(time) > 2000;
   const areThere = async () => {
     const { body } = await cluster.call(leader, 'GET', '/api/v1/status');
-    const controllers: { startedAt: string; leadsSince?: string }[] = body.controllers ?? [];
+    const listed: { startedAt: string; leadsSince?: string; gone?: string }[] = body.controllers ?? [];
+    const controllers = listed.filter(({ gone }) => gone === undefined);
     const areAll = controllers.length === cluster.controllers.length;
     return (
       areAll && controllers.every(({ startedAt, leadsSince = startedAt }) => isOld(startedAt) && isOld(leadsSince))
     );
   };
   await until('the leader to be known to the others', areThere, LIMIT);
+}
+
+/** Waits until the status and the metrics say that a controller which was killed is not there. */
+async function isMissed(cluster: ControllerCluster, killed: ControllerProcess): Promise<void> {
+  const other = othersOf(cluster, killed)[0]!;
+  const { body } = await until(
+    'the killed one to be missed',
+    async () => {
+      const answer = await cluster.call(other, 'GET', '/api/v1/status');
+      const problems: { name: string; message: string }[] = answer.body.problems ?? [];
+      return problems.some(({ name, message }) => name === killed.agents && /not heard of any more/.test(message))
+        ? answer
+        : undefined;
+    },
+    LIMIT,
+  );
+  const gone = body.controllers.filter((one: { gone?: string }) => one.gone !== undefined);
+  assert.deepEqual(
+    gone.map((one: { agents: string; gone: string }) => [one.agents, one.gone]),
+    [[killed.agents, 'lost']],
+  );
+  const metrics = String((await cluster.call(other, 'GET', '/metrics')).body);
+  assert.match(metrics, /^mirrorplane_controllers\{state="running"\} 2$/m);
+  assert.match(metrics, /^mirrorplane_controllers\{state="lost"\} 1$/m);
+  assert.match(metrics, /^mirrorplane_store_members\{answers="true"\} 3$/m);
 }
 
 test('a killed leader is followed by another one long before its lease ends, and no acknowledged change is lost', async (t) => {
@@ -76,6 +102,9 @@ test('a killed leader is followed by another one long before its lease ends, and
     took.push(await writes(cluster, other, `after-${round}`));
     acknowledged.push(`after-${round}`);
     await busy.stop();
+    if (round === 0) {
+      await isMissed(cluster, leader);
+    }
     leader.start();
     await until('the killed one serves again', () => isReady(leader), LIMIT);
   }

@@ -259,6 +259,20 @@ test('the status names all controllers and who leads, and one without the key of
   assert.deepEqual(body.controllers.map((one: { agents: string }) => one.agents).sort(), [...agents].sort());
   await leader.close();
   await until('the second one leads', () => follower.leading(), { limitMs: 30_000 });
+  const after = await until('the status of the second one', async () => {
+    const reply = await benches.follower.get('/api/v1/status');
+    return reply.status === 200 && reply.body;
+  });
+  const gone = after.controllers.filter((one: { gone?: string }) => one.gone !== undefined);
+  assert.deepEqual(
+    gone.map((one: { agents: string; gone: string; stoppedAt: string }) => [
+      one.agents,
+      one.gone,
+      Date.parse(one.stoppedAt) <= Date.now(),
+    ]),
+    [[agents[0], 'stopped', true]],
+  );
+  assert.ok(!after.problems.some(({ message }: { message: string }) => /not heard of any more/.test(message)));
   await follower.close();
   assert.equal(await benches.ctl('get', '/mirrorplane/leader'), '');
   assert.equal(third.leading(), undefined);
