@@ -16,7 +16,8 @@ export function awayServer(): Server {
       response.setHeader('content-type', 'application/json').end(jsonText({ status: 'ok' }));
       return;
     }
-    const detail = 'no controller leads at this moment, or this one does not reach the one that does: try again. Its log says more';
+    const detail =
+      'no controller leads at this moment, or this one does not reach the one that does: try again. Its log says more';
     const body = { ...problem('UNAVAILABLE', detail), instance: path };
     response.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': String(RETRY_AFTER_S) });
     response.end(jsonText(body));
