@@ -5,6 +5,7 @@
 
 #include "skb.h"
 #include "types.h"
+#include "verifier.h"
 
 /*
  * Priority of a copy that leaves the node: TC_PRIO_FILLER, the last band of pfifo_fast and prio.
@@ -106,15 +107,46 @@ static __always_inline __u32 skip_ip(struct __sk_buff *skb, __u32 offset, __u16 
     return 0;
 }
 
-/* Length of all headers of a TCP or UDP super-packet; 0 for any other. Tags in the frame count, metadata tags
- * do not. */
-static __always_inline __u32 header_length(struct __sk_buff *skb, __u32 *transport) {
-    __u32 offset = ETH_HEADER_LEN;
+/* Of a frame with TCP over IPv4 without options, up to the part of TCP that says how long it is. */
+#define PLAIN_IPV4_LEN (ETH_HEADER_LEN + 20 + 13)
+#define PLAIN_IPV6_LEN (ETH_HEADER_LEN + 40 + 13)
+
+/*
+ * Length of the headers of a frame that begins `start` bytes after the packet, where it has no tags,
+ * its IP header neither options nor extensions, and TCP is in it: nearly every super-packet. 0 for
+ * any other, and where the headers are not in one piece. It reads without a helper, and is a function
+ * because of the stack, see verifier.h.
+ */
+__global __u32 plain_tcp_headers(struct __sk_buff *skb, __u32 start) {
+    void *data = (void *)(long)skb->data;
+    void *end = (void *)(long)skb->data_end;
+    __u8 *frame = data + (start & 0x3f);
+
+    if (frame + PLAIN_IPV4_LEN > (__u8 *)end)
+        return 0;
+    if (frame[12] == ETH_P_IP >> 8 && !frame[13])
+        return frame[14] == 0x45 && frame[23] == IPPROTO_TCP ? 34 + (frame[46] >> 4) * 4 : 0;
+    if (frame + PLAIN_IPV6_LEN > (__u8 *)end || frame[12] != ETH_P_IPV6 >> 8 || frame[13] != (ETH_P_IPV6 & 0xff))
+        return 0;
+    return frame[20] == IPPROTO_TCP ? 54 + (frame[66] >> 4) * 4 : 0;
+}
+
+/*
+ * Length of all headers of a TCP or UDP super-packet; 0 for any other. Tags in the frame count,
+ * metadata tags do not. `start`: where its frame begins; before it are the headers of a tunnel.
+ */
+static __always_inline __u32 header_length(struct __sk_buff *skb, __u32 start, __u32 *transport) {
+    __u32 plain = plain_tcp_headers(skb, start);
+    __u32 offset = start + ETH_HEADER_LEN;
     __u16 protocol;
     __u8 ip_protocol = 0;
     __u8 data_offset;
 
-    if (bpf_skb_load_bytes(skb, ETH_HEADER_LEN - 2, &protocol, sizeof(protocol)))
+    if (plain) {
+        *transport = TRANSPORT_TCP;
+        return plain;
+    }
+    if (bpf_skb_load_bytes(skb, offset - 2, &protocol, sizeof(protocol)))
         return 0;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
@@ -131,11 +163,11 @@ static __always_inline __u32 header_length(struct __sk_buff *skb, __u32 *transpo
         if (bpf_skb_load_bytes(skb, offset + 12, &data_offset, 1))
             return 0;
         *transport = TRANSPORT_TCP;
-        return offset + (data_offset >> 4) * 4;
+        return offset - start + (data_offset >> 4) * 4;
     }
     if (ip_protocol == IPPROTO_UDP) {
         *transport = TRANSPORT_UDP;
-        return offset + 8;
+        return offset - start + 8;
     }
     return 0;
 }
@@ -157,7 +189,7 @@ static __always_inline void measure(struct __sk_buff *skb, struct wire_size *siz
     size->bytes = skb->len + tag;
     if (!skb->gso_size)
         return;
-    size->headers = header_length(skb, &size->transport);
+    size->headers = header_length(skb, 0, &size->transport);
     if (size->headers && skb->len > size->headers)
         size->packets = segments_of(skb->len - size->headers, skb->gso_size);
     if (skb->gso_segs && skb->gso_segs != size->packets) { /* in a tunnel, or of an unknown kind */

@@ -100,7 +100,7 @@ static __always_inline int plan_gso(struct __sk_buff *skb, struct delivery *deli
     __u32 room = ERSPAN_HEADERS_LEN + ETH_HEADER_LEN + tags * VLAN_TAG_LEN;
     __u32 segment = skb->gso_size;
     __u32 transport = TRANSPORT_OTHER;
-    __u32 headers = header_length(skb, &transport);
+    __u32 headers = header_length(skb, 0, &transport);
     __u32 overhead = headers + ERSPAN_HEADERS_LEN + tags * VLAN_TAG_LEN; /* headers of an outer IP packet */
     __u32 mtu = delivery->mtu;
     __u32 payload;

@@ -35,40 +35,20 @@ static __always_inline int refuse(struct termination_counters *counters, struct 
  */
 static __always_inline void measure_inner(struct __sk_buff *skb, struct wire_size *size) {
     __u32 outer = ETH_HEADER_LEN + ERSPAN_HEADERS_LEN;
-    __u32 offset = outer + ETH_HEADER_LEN;
-    __u16 protocol = 0;
-    __u8 transport = 0;
-    __u8 data_offset = 0;
+    __u32 transport;
+    __u32 headers;
 
     size->packets = 1;
     size->headers = 0;
     size->bytes = skb->len - outer;
     if (!skb->gso_size)
         return;
-    bpf_skb_load_bytes(skb, offset - 2, &protocol, sizeof(protocol));
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        if (!is_vlan_protocol(protocol))
-            break;
-        if (bpf_skb_load_bytes(skb, offset + 2, &protocol, sizeof(protocol)))
-            return;
-        offset += VLAN_TAG_LEN;
-    }
-    offset = skip_ip(skb, offset, protocol, &transport);
-    if (!offset)
+    headers = header_length(skb, outer, &transport);
+    if (!headers || skb->len <= outer + headers)
         return;
-    if (transport == IPPROTO_TCP) {
-        if (bpf_skb_load_bytes(skb, offset + 12, &data_offset, 1))
-            return;
-        offset += (data_offset >> 4) * 4;
-    } else {
-        offset += 8;
-    }
-    if (skb->len <= offset)
-        return;
-    size->headers = offset - outer;
-    size->packets = segments_of(skb->len - offset, skb->gso_size);
-    size->bytes += (size->packets - 1) * size->headers;
+    size->headers = headers;
+    size->packets = segments_of(skb->len - outer - headers, skb->gso_size);
+    size->bytes += (size->packets - 1) * headers;
 }
 
 /*
