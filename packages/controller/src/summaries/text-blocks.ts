@@ -54,7 +54,7 @@ export class TextBlocks<T extends object> {
     const blocks: Block<T>[] = [];
     for (let at = 0; at < items.length; at += blocks.at(-1)!.items.length) {
       const known = begins.get(items[at]!);
-      if (known?.items.every((item, index) => item === items[at + index])) {
+      if (known && isPartOf(items, at, known.items)) {
         blocks.push(known);
       } else {
         blocks.push(this.#block(items.slice(at, endOf(items, at, begins))));
@@ -78,6 +78,16 @@ export class TextBlocks<T extends object> {
     });
     return { items, text: texts.join(END), ends };
   }
+}
+
+/** Whether the items of a list from a place on are these. */
+function isPartOf(items: readonly object[], at: number, part: readonly object[]): boolean {
+  for (let index = 0; index < part.length; index++) {
+    if (items[at + index] !== part[index]) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /** A block ends where one of the earlier ones begins: so what comes behind it stays. */
