@@ -5,6 +5,7 @@ import { CurrentProgram } from './current-program.ts';
 import { Announcer } from './discovery/announce.ts';
 import { identify, type NodeDevices, ownership } from './discovery/devices.ts';
 import { GuestMacs } from './discovery/guest-macs.ts';
+import { haveOnlyStrangersCome } from './discovery/strangers.ts';
 import { type UnderlayState, underlayEnd } from './discovery/underlay.ts';
 import { type Logger, reason } from './log.ts';
 import { LookNames } from './looks/look-names.ts';
@@ -45,6 +46,8 @@ export class Agent {
   /** The probes of this node. */
   readonly probes: ProbeRoom;
   readonly lookNames = new LookNames();
+  /** The devices in the last pass. */
+  #present: readonly Link[] | undefined;
   #found: NodeDevices = { devices: [], problems: [] };
   #underlay: UnderlayState = { underlay: undefined, why: 'not looked up yet', asked: false };
   /** The half of the hooks that is asked next. */
@@ -145,8 +148,14 @@ export class Agent {
   async #follow(): Promise<void> {
     const { links, nextHops, forwarding, identities, throttle } = this.#parts;
     links.on('change', () => {
-      identities?.look(links.links());
-      this.#poke();
+      const present = links.links();
+      identities?.look(present);
+      // A pass for a device of nobody would be under way when the next event says whose it is.
+      if (haveOnlyStrangersCome(this.#present, present, (link) => (identities?.of(link) ?? []).length > 0)) {
+        this.#schedule.requestSoon();
+      } else {
+        this.#poke();
+      }
     });
     identities?.on('change', () => this.#poke());
     links.on('network', () => {
@@ -215,6 +224,7 @@ export class Agent {
     this.#underlay = this.#withKey(await underlay());
     this.#announcer.look(this.#underlay);
     const present = links.links();
+    this.#present = present;
     const look = this.#schedule.takeLook(present);
     const claimsOf = (link: Link) => identities?.of(link) ?? [];
     const offloads = (link: Link) => this.#parts.offloads?.(link.name) ?? false;

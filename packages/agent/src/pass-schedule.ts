@@ -15,6 +15,8 @@ const LOOK_INTERVAL_MS = 10_000;
  * capture needs.
  */
 const ARRIVAL_MS = 100;
+/** Milliseconds that a pass for a device of nobody waits: what follows says whose it is. */
+const STRANGER_MS = 20;
 /**
  * Milliseconds before a failed change of the data path is repeated. Doubles from the first to the
  * second value.
@@ -65,7 +67,12 @@ export class PassSchedule {
 
   /** Requests a pass. */
   request(): void {
-    void this.#passes.request();
+    void this.#passes.hurry();
+  }
+
+  /** Requests a pass that can wait a little for the next reason for one. */
+  requestSoon(): void {
+    void this.#passes.requestWithin(STRANGER_MS);
   }
 
   /**

@@ -122,6 +122,31 @@ test('a device that appears is captured and reported', async (t) => {
   );
 });
 
+test('a device of nobody makes no pass of its own where the next event says whose it is, and is reported in any case', async (t) => {
+  const { agent, links, datapath, last } = await running(t, ids);
+  agent.take(PROGRAM);
+  await agent.settled();
+  let passes = 0;
+  const apply = datapath.apply.bind(datapath);
+  datapath.apply = (state: DatapathState) => {
+    passes++;
+    return apply(state);
+  };
+  links.set(web(5, { alias: '' }), ids);
+  links.set(web(5), ids);
+  await agent.settled();
+  assert.deepEqual([passes, datapath.state.captures[0]?.ifindex], [1, 5]);
+  links.set(web(5), ids);
+  await agent.settled();
+  const known = links.all;
+  links.set(...known, link('other', 11));
+  await agent.settled();
+  assert.deepEqual(
+    last('inventory')?.devices.map(({ name }) => name),
+    ['tap5', 'ids', 'other'],
+  );
+});
+
 test('a capture rests when its device disappears, and continues on the device that replaces it', async (t) => {
   const { agent, links, datapath } = await running(t, web(), ids);
   agent.take(PROGRAM);

@@ -50,6 +50,17 @@ export class Coalesced {
     return this.#running;
   }
 
+  /**
+   * As `request`, but where none is under way the run waits so many milliseconds, unless one is hurried
+   * meanwhile.
+   */
+  requestWithin(ms: number): Promise<void> {
+    if (!this.busy) {
+      this.#notBefore = Math.max(this.#notBefore, performance.now() + ms);
+    }
+    return this.request();
+  }
+
   /** As `request`, but the run does not wait for the end of a pause. */
   hurry(): Promise<void> {
     this.#notBefore = 0;

@@ -116,6 +116,35 @@ test('a run that hurries does not wait for the end of the pause, and serves thos
   await work.close();
 });
 
+test('a run that can wait does so until another one is hurried, which serves both', async () => {
+  let runs = 0;
+  const work = new Coalesced(async () => {
+    runs++;
+  });
+  const waits = work.requestWithin(3_600_000);
+  void work.request();
+  assert.deepEqual([runs, work.busy], [0, true]);
+  await work.hurry();
+  await waits;
+  assert.equal(runs, 1);
+  await work.requestWithin(1);
+  assert.equal(runs, 2);
+});
+
+test('a run that could wait follows the one under way without waiting', async () => {
+  const end = gate();
+  let runs = 0;
+  const work = new Coalesced(async () => {
+    runs++;
+    await end.opened;
+  });
+  void work.request();
+  const next = work.requestWithin(3_600_000);
+  end.open();
+  await next;
+  assert.equal(runs, 2);
+});
+
 test('a run that hurries while another one is under way does not wait for the pause behind that one', async () => {
   const end = gate();
   let runs = 0;
