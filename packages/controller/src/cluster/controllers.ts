@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '@mirrorplane/daemon';
 import { Cluster, type EtcdOptions } from '../store/etcd/cluster.ts';
-import { EtcdLease } from '../store/etcd/lease.ts';
+import { EtcdLease, isLeaseGone } from '../store/etcd/lease.ts';
 import { operations, txnRequest } from '../store/etcd/messages.ts';
+import { LeaseExpiredError } from '../store/store.ts';
 import { FollowedKeys } from './followed-keys.ts';
 
 /** What a controller says about itself. */
@@ -140,11 +141,19 @@ export class Controllers {
     return operations.put(KNOWN_PREFIX + agents, JSON.stringify(record), number);
   }
 
+  /** Another lease is only made when etcd has the former one no more: each stays there for a week. */
+  #forgetKnown(error: unknown): void {
+    if (!(error instanceof LeaseExpiredError)) {
+      throw error;
+    }
+    this.#known = undefined;
+  }
+
   /** Makes that this one is remembered when it is gone. */
   async #signKnown(): Promise<void> {
     const now = performance.now();
     if (this.#known !== undefined && now - this.#knownAt > KNOWN_SIGN_MS) {
-      await this.#known.keepAlive();
+      await this.#known.keepAlive().catch((error: unknown) => this.#forgetKnown(error));
       this.#knownAt = now;
     }
     if (this.#known === undefined) {
@@ -164,7 +173,9 @@ export class Controllers {
     } catch (error) {
       // The lease may have expired: a new one lists this controller again.
       this.#lease = undefined;
-      this.#known = undefined;
+      if (isLeaseGone(error)) {
+        this.#known = undefined;
+      }
       if (!this.#closed) {
         this.#log.debug({ err: error }, 'this controller is not listed in etcd, trying again');
       }

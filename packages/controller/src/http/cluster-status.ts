@@ -78,7 +78,7 @@ function ofFollowers({ leadership, clock }: Services): StatusProblem[] {
     .gone()
     .filter(({ stoppedAt }) => stoppedAt === undefined)
     .map(({ host, agents }): StatusProblem => {
-      const message = `the controller of host ${host} is not heard of any more: start it, or stop it in order; a week later it is forgotten`;
+      const message = `the controller of host ${host} is not heard of any more: start it. If it is gone for good, it is forgotten after a week`;
       return { kind: 'controller', name: agents, message };
     });
   return [...unfit, ...unlinked, ...lost];
