@@ -379,7 +379,7 @@ test('a look ends by itself when its agent is killed, and the next agent leaves 
   await next.open(); // what takes long is done before the look begins
   next.close();
   const file = join(processFolder(), 'states.json');
-  const endsAt = monotonic() + 8000;
+  const endsAt = monotonic() + 600_000;
   const state = stateOf({ looks: [lookAt(world, { id: 'orphan', endsAt })] });
   writeFileSync(file, JSON.stringify([state]));
   const script = join(import.meta.dirname, 'support/applier.ts');
@@ -388,11 +388,12 @@ test('a look ends by itself when its agent is killed, and the next agent leaves 
   agent.stdout.on('data', (chunk) => {
     said += chunk;
   });
-  await until('the first look', () => said.includes('applied 1') || undefined);
+  await until('the first look', () => said.includes('applied 1') || undefined, { limitMs: 60_000 });
   agent.kill('SIGKILL');
   await until('the agent to be gone', () => agent.signalCode !== null || undefined);
-  const fd = getPinned(join(bpffs, 'maps', 'look_counters'))!;
-  const counters = new BpfMap('look_counters', fd);
+  const [counters, looks] = (['look_counters', 'looks'] as const).map(
+    (name) => new BpfMap(name, getPinned(join(bpffs, 'maps', name))!),
+  ) as [BpfMap, BpfMap];
   const seen = () => {
     const values = Buffer.alloc(LAYOUT.look_counters.size * possibleCpus());
     counters.lookup(u32Key(0), values);
@@ -400,14 +401,20 @@ test('a look ends by itself when its agent is killed, and the next agent leaves 
   };
   world.guest.send(frame(OTHER, GUEST, 1));
   await until('the open eye', () => seen() === 1 || undefined);
-  assert.ok(monotonic() < endsAt, 'the machine is too slow for this test');
-  await until('the end', () => monotonic() > endsAt || undefined);
+  // Its end is in the kernel. As if that had come.
+  const look = Buffer.alloc(LAYOUT.look.size);
+  looks.lookup(u32Key(0), look);
+  const { ends } = LAYOUT.look.fields;
+  assert.equal(look.readBigUInt64LE(ends), BigInt(Math.round(endsAt * 1e6)));
+  look.writeBigUInt64LE(process.hrtime.bigint(), ends);
+  looks.update(u32Key(0), look);
   const sniffer = await Sniffer.start('farp');
   world.guest.send(frame(OTHER, GUEST, 2));
   await sniffer.expect(1);
   sniffer.close();
   assert.equal(seen(), 1, 'it sees nothing after its end');
-  closeFd(fd);
+  closeFd(counters.fd);
+  closeFd(looks.fd);
   await next.open();
   await next.apply(stateOf({}));
   assert.deepEqual(

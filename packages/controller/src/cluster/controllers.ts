@@ -149,25 +149,30 @@ export class Controllers {
     this.#known = undefined;
   }
 
-  /** Makes that this one is remembered when it is gone. */
-  async #signKnown(): Promise<void> {
+  /** Makes that this one is remembered when it is gone. @returns whether its key has to be written */
+  async #signKnown(): Promise<boolean> {
     const now = performance.now();
     if (this.#known !== undefined && now - this.#knownAt > KNOWN_SIGN_MS) {
       await this.#known.keepAlive().catch((error: unknown) => this.#forgetKnown(error));
       this.#knownAt = now;
     }
-    if (this.#known === undefined) {
-      this.#known = await EtcdLease.grant(this.#cluster, KNOWN_MS);
-      this.#knownAt = now;
+    if (this.#known !== undefined) {
+      return false;
     }
+    this.#known = await EtcdLease.grant(this.#cluster, KNOWN_MS);
+    this.#knownAt = now;
+    return true;
   }
 
   async #sign(): Promise<void> {
     try {
       await this.#lease?.keepAlive();
-      await this.#signKnown();
-      if (this.#lease === undefined && !this.#closed) {
+      const isUnknown = await this.#signKnown();
+      const isUnlisted = this.#lease === undefined;
+      if (isUnlisted && !this.#closed) {
         this.#lease = await EtcdLease.grant(this.#cluster, LISTED_MS);
+      }
+      if ((isUnknown || isUnlisted) && !this.#closed) {
         await this.#put();
       }
     } catch (error) {
