@@ -17,7 +17,7 @@ help:
 	@echo "make kernels     other kernels and compilers, in QEMU: the object loads, kernel tests pass (KERNELS=, COMPILERS=, TESTS=)"
 	@echo "make check       format, lint, types, the API document, and the structure of the tree"
 	@echo "make bench       ratios side by side, also in bench/out/latest.jsonl"
-	@echo "make scale       a controller with simulated agents: 'make scale NODES=\"10 100\"' (LOAD=, REST=, PROFILE=), see docs/scale.md"
+	@echo "make scale       a controller with simulated agents: 'make scale NODES=\"10 100\"' (LOAD=, REST=, PROFILE=, FLAGS=), see docs/scale.md"
 	@echo "make scale-parts what parts of the controller cost, each alone: 'make scale-parts NODES=1000' (RUNS=, SNAPSHOT=)"
 	@echo "make bench-console what the console costs a browser and the controller, with 100 policies of 1,024 sources"
 	@echo "make up          controller and agent for this host"

@@ -15,6 +15,9 @@ const MAIN = join(import.meta.dirname, '../../packages/controller/src/main.ts');
 /** Code that an earlier start has compiled, as on a host on which it has run before. */
 const COMPILED = join(import.meta.dirname, '../../node_modules/.cache/compiled');
 
+/** More flags of Node.js, for trials: `FLAGS='--max-semi-space-size=32'`. */
+const MORE_FLAGS = (process.env.FLAGS ?? '').split(' ').filter((flag) => flag !== '');
+
 /** What a process has used so far. */
 export interface Usage {
   /** Seconds of CPU time. */
@@ -51,7 +54,7 @@ export class ControllerProcess {
     const began = performance.now();
     const listen = ['--listen', `127.0.0.1:${this.#apiPort}`, '--agent-listen', `127.0.0.1:${this.agentPort}`];
     const profile = this.#profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', this.#profile];
-    const flags = ['--disable-warning=ExperimentalWarning', ...profile];
+    const flags = ['--disable-warning=ExperimentalWarning', ...MORE_FLAGS, ...profile];
     const child = spawn(process.execPath, [...flags, MAIN, '--data', this.#data, ...listen], {
       stdio: ['ignore', 'ignore', 'pipe'],
       // As the package starts it (packaging/files/bin/mirrorplane-controller).

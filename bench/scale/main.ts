@@ -1,6 +1,7 @@
 /**
  * `make scale`: a real controller with simulated nodes, at several sizes. See docs/scale.md. usage:
- * main.ts [NODES...]; LOAD= and REST= are seconds, PROFILE= is a folder for profiles of the CPU.
+ * main.ts [NODES...]; LOAD= and REST= are seconds, PROFILE= is a folder for profiles of the CPU,
+ * FLAGS= are more flags of Node.js for the controller.
  */
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';

@@ -111,20 +111,22 @@ export interface HeardCounters extends Omit<CountersMessage, 'report' | 'traffic
   traffic?: Omit<TrafficReport, 'devices'> & { devices: Passing<DeviceTraffic> };
 }
 
-/** What the controller knows of a row that it was told. */
-interface Known extends Pick<CaptureReport, 'policy' | 'source' | 'direction' | 'life'> {
-  dropped: CaptureCounts['dropped'];
-  skipped: CaptureCounts['skipped'];
-}
+/** What most rows have none of. */
+type Reasons = Pick<CaptureCounts, 'dropped' | 'skipped'>;
 
 const NONE = Object.freeze({});
+const NO_REASONS: Reasons = { dropped: NONE, skipped: NONE };
 
 /** Reads the reports of one connection of an agent. */
 export class CounterReader {
-  /** By number: what numbers do not say. Counts are not kept. */
-  readonly #rows: Known[] = [];
-  /** The last row that was told whole. */
-  #last: Known | undefined;
+  /** By number of a row: what numbers do not say. No object is kept for each, and no counts. */
+  readonly #policies: string[] = [];
+  readonly #sources: string[] = [];
+  readonly #directions: CaptureReport['direction'][] = [];
+  readonly #lives: CaptureReport['life'][] = [];
+  readonly #reasons = new Map<number, Reasons>();
+  /** The number of the row that was told whole last: mostly the other direction of the same source, so the texts are shared. */
+  #last = 0;
 
   /**
    * The report with all its rows, or what is wrong with it. Its rows are looked at before the next report
@@ -156,17 +158,27 @@ export class CounterReader {
     return { ...rest, report: { ...report, captures }, ...(carried && { traffic: { ...traffic, devices: carried } }) };
   }
 
-  #take({ number, ...row }: CaptureReport): void {
-    if (number !== undefined) {
-      this.#last = knownOf(row, this.#last);
-      this.#rows[number] = this.#last;
+  #take({ number, policy, source, direction, life, counts: { dropped, skipped } }: CaptureReport): void {
+    if (number === undefined) {
+      return;
+    }
+    const [lastPolicy, lastSource] = [this.#policies[this.#last], this.#sources[this.#last]];
+    this.#policies[number] = policy === lastPolicy ? lastPolicy : policy;
+    this.#sources[number] = source === lastSource ? lastSource : source;
+    this.#directions[number] = direction;
+    this.#lives[number] = life;
+    this.#last = number;
+    if (Object.keys(dropped).length + Object.keys(skipped).length > 0) {
+      this.#reasons.set(number, { dropped, skipped });
+    } else {
+      this.#reasons.delete(number);
     }
   }
 
   /** The first number of a row that nobody has told. */
   #unknownIn(list: readonly number[], width: number): number | undefined {
     for (let at = 0; at < list.length; at += width) {
-      if (this.#rows[list[at]!] === undefined) {
+      if (this.#policies[list[at]!] === undefined) {
         return list[at];
       }
     }
@@ -198,26 +210,14 @@ export class CounterReader {
   }
 
   #name(row: CaptureReport, number: number): void {
-    const { policy, source, direction, life, dropped, skipped } = this.#rows[number]!;
-    row.policy = policy;
-    row.source = source;
-    row.direction = direction;
-    row.life = life;
+    const { dropped, skipped } = this.#reasons.get(number) ?? NO_REASONS;
+    row.policy = this.#policies[number]!;
+    row.source = this.#sources[number]!;
+    row.direction = this.#directions[number]!;
+    row.life = this.#lives[number];
     row.counts.dropped = dropped;
     row.counts.skipped = skipped;
   }
-}
-
-/** @param like the row that was told before: mostly the other direction of the same source, so the texts are shared */
-function knownOf({ policy, source, direction, life, counts }: CaptureReport, like: Known | undefined): Known {
-  return {
-    policy: policy === like?.policy ? like.policy : policy,
-    source: source === like?.source ? like.source : source,
-    direction,
-    life,
-    dropped: Object.keys(counts.dropped).length === 0 ? NONE : counts.dropped,
-    skipped: Object.keys(counts.skipped).length === 0 ? NONE : counts.skipped,
-  };
 }
 
 function keyOf({ policy, source, direction }: CaptureReport): string {

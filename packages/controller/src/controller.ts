@@ -254,7 +254,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   await counters.open();
   closers.add(() => counters.close());
 
-  const inventory = new CurrentInventory(view, live, places);
+  const inventory = new CurrentInventory(view, live, places, observed);
   closers.add(() => decisions.settled());
   const planning = new Planning({ view, live, decisions, inventory: observed, log });
   closers.add(() => planning.close());

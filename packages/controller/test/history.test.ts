@@ -27,6 +27,29 @@ test('what has grown between two reports is spread over the seconds between them
   assert.equal(slots.at(105), undefined, 'nobody knows when it came');
 });
 
+test('reports that come every millisecond are joined, and nothing of them is lost', () => {
+  const slots = new GrownSlots();
+  const begin = 100_000;
+  for (let at = begin; at <= begin + 16_000; at++) {
+    slots.add(at, new Map([['u', new Map([['copied', 1]])]]), 3000);
+  }
+  assert.ok(slots.size <= 32, `${slots.size} are kept`);
+  for (let second = 101; second < 116; second++) {
+    assert.equal(slots.at(second)?.covered, 1000);
+  }
+  const all = Array.from(
+    { length: 17 },
+    (_, index) =>
+      slots
+        .at(100 + index)
+        ?.grown.get('u')
+        ?.get('copied') ?? 0,
+  );
+  const sum = all.reduce((a, b) => a + b, 0);
+  // The oldest report may be forgotten with the second that it began in.
+  assert.ok(sum > 14_900 && sum < 16_001, `${sum}`);
+});
+
 test('a series has 300 seconds and 360 steps of ten, gaps stay gaps, and old points go', () => {
   const series = new Series();
   const begin = 1_000_000;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { atOnce } from '@mirrorplane/base';
-import type { PolicyStatus } from '@mirrorplane/contract';
-import { Computation, type SourcesAt } from '@mirrorplane/planner';
+import { captureId, type PolicyStatus } from '@mirrorplane/contract';
+import { type CapturesById, Computation, type SourcesAt } from '@mirrorplane/planner';
 import fc from 'fast-check';
 import { KeptObservation } from '../src/planning/kept-observation.ts';
 import { KeptStatuses } from '../src/planning/kept-statuses.ts';
@@ -110,6 +110,12 @@ test('what operators, plannings and agents change between two steps is right whe
   assert.ok(ended['in several steps'] > 100, JSON.stringify(ended));
 });
 
+/** All states of captures of a node, by their ids. */
+function allOf(captures: CapturesById | undefined): Map<string, unknown> | undefined {
+  const ids = POLICIES.flatMap((policy) => IDS.map((id) => captureId(`uid-${policy}`, id)));
+  return captures && new Map(ids.map((id) => [id, captures.get(id)]));
+}
+
 /** Everything that statuses may ask for, each by itself. */
 function readings(kept: KeptObservation, world: World): Map<string, () => unknown> {
   // Nobody asks for a node that is not registered.
@@ -119,7 +125,7 @@ function readings(kept: KeptObservation, world: World): Map<string, () => unknow
     [`node ${name}`, () => ({ ...kept.nodes.get(name), readingOf: undefined })],
     [`previous ${name}`, () => ofRegistered(name, kept.previous.get(name))],
     [`refused ${name}`, () => kept.refused.get(name)],
-    [`captures ${name}`, () => kept.captures.get(name)],
+    [`captures ${name}`, () => allOf(kept.captures.get(name))],
   ];
   const policy = (name: string): [string, () => unknown][] => [
     [`counters ${name}`, () => kept.counters.get(`uid-${name}`)],

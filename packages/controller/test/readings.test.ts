@@ -132,3 +132,31 @@ test('a report without a reading is a part of one, where the agent tells reading
   assert.equal(readings.isPart(undefined), true);
   assert.equal(readings.isPart(reading), false);
 });
+
+test('what had arrived before a report stays as it was for who has it', () => {
+  const [a, b] = [new Readings(), new Readings()];
+  const of = (name: string) => ({ a, b })[name];
+  b.take('b', got(90), { readAt: 500, now: 510 }, of);
+  a.take('a', sent(100), { readAt: 1000, now: 1010 }, of);
+  const before = a.arrivedBefore;
+  b.take('b', got(190), { readAt: 1500, now: 1510 }, of);
+  a.take('a', sent(200), { readAt: 2000, now: 2010 }, of);
+  b.take('b', got(290), { readAt: 2500, now: 2510 }, of);
+  const later = a.arrivedBefore;
+  a.back(sent(200), of);
+  const all = [before, later, a.arrivedBefore];
+  assert.deepEqual(
+    all.map((map) => map.get('b')?.terminations.get('u/from/a')?.delivered.packets),
+    [90, 190, 290],
+  );
+});
+
+test('what has arrived is that of the last report, with ends where nothing has', () => {
+  const readings = new Readings();
+  assert.equal(readings.arrived, undefined);
+  for (const packets of [0, 5]) {
+    const report = got(packets);
+    readings.take('b', report, { readAt: 1000, now: 1010 }, () => undefined);
+    assert.deepEqual([...readings.arrived!], [['u/from/a', report.terminations[0]]]);
+  }
+});

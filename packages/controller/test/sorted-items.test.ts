@@ -40,3 +40,19 @@ test('after any changes, few or many at once, the list is the one that is sorted
     { numRuns: 300 },
   );
 });
+
+test('an item that a twin has, too, is kept as one object, and one that differs is not', () => {
+  const twin = new SortedItems<{ id: string; value: number }>();
+  const kept = new SortedItems<{ id: string; value: number }>(twin);
+  const theirs = [
+    { id: 'a', value: 1 },
+    { id: 'b', value: 1 },
+  ];
+  for (const item of theirs) {
+    twin.set(item.id, item);
+    kept.set(item.id, { ...item, value: item.id === 'a' ? 1 : 2 });
+  }
+  assert.ok(kept.get('a') === theirs[0]);
+  assert.deepEqual(kept.all(), [theirs[0], { id: 'b', value: 2 }]);
+  assert.deepEqual(twin.all(), theirs);
+});

@@ -1,6 +1,5 @@
 /** What is lost on each path by now, as the planner derives it. */
 import { filteredInSteps } from '@mirrorplane/base';
-import type { TerminationReport } from '@mirrorplane/contract';
 import { involvedNodes, type PathEnd, type PolicyPlan, pathLosses } from '@mirrorplane/planner';
 import type { Planning } from '../planning/planning.ts';
 import type { LiveNode } from '../reports/live-node.ts';
@@ -11,11 +10,7 @@ interface Parts {
   planning: Pick<Planning, 'planned'>;
 }
 
-type Terminations = ReadonlyMap<string, TerminationReport>;
-
-const NONE: Terminations = new Map();
-/** By the ends that a node has told, which are not changed. */
-const byId = new WeakMap<object, Terminations>();
+const NONE: PathEnd['terminations'] = new Map();
 
 /**
  * The paths of which it is known, in steps, of policies of which a node has reported. Each policy is
@@ -40,18 +35,13 @@ export function* lossesNow(
   return losses;
 }
 
-function endOfNode({ readings, ends, countersAt }: LiveNode): PathEnd {
+function endOfNode({ readings, countersAt }: LiveNode): PathEnd {
+  const { sent, arrived, arrivedBefore } = readings;
   return {
-    sent: readings.sent,
-    arrivedBefore: readings.arrivedBefore,
-    hasCounted: ends !== undefined,
-    ...(ends && countersAt !== undefined && { countersAt }),
-    terminations: ends ? terminationsOf(ends) : NONE,
+    sent,
+    arrivedBefore,
+    hasCounted: arrived !== undefined,
+    ...(arrived && countersAt !== undefined && { countersAt }),
+    terminations: arrived ?? NONE,
   };
-}
-
-function terminationsOf(ends: NonNullable<LiveNode['ends']>): Terminations {
-  const known = byId.get(ends) ?? new Map(ends.terminations.map((report) => [report.termination, report]));
-  byId.set(ends, known);
-  return known;
 }

@@ -28,14 +28,23 @@ export class CurrentInventory {
   readonly #live: LiveNodes;
   readonly #news: () => PlacesNews;
   readonly #surroundings = new Surroundings();
-  #items = new SortedItems<Interface>();
+  readonly #items: SortedItems<Interface>;
   #contests = new Map<string, readonly Contest[]>();
   readonly #listeners = new Set<(changed: Iterable<string>) => void>();
   #kept: Kept | undefined;
   #places: KeptPlaces | undefined;
 
-  /** @param places where they are kept already */
-  constructor(view: View, live: LiveNodes, places = new JudgedPlaces(view, live)) {
+  /**
+   * @param places where they are kept already
+   * @param planned the same interfaces as planning knows them: what is equal is kept as one object
+   */
+  constructor(
+    view: View,
+    live: LiveNodes,
+    places = new JudgedPlaces(view, live),
+    planned?: { get(id: string): Interface | undefined },
+  ) {
+    this.#items = new SortedItems(planned);
     this.#view = view;
     this.#live = live;
     this.#news = places.reader();

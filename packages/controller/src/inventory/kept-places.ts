@@ -22,6 +22,8 @@ export class KeptPlaces {
   /** By interface: one of each node that has it. Nearly all have one. */
   readonly #sightings = new Map<string, readonly Sighting[]>();
   readonly #places = new Map<string, Place>();
+  /** By node: a list of it alone, which all its interfaces share. */
+  readonly #alone = new Map<string, readonly string[]>();
   /** Interfaces whose place depends on the time, and from when on it may be another one. */
   readonly #due = new Map<string, number>();
   /** Declared edges by node. */
@@ -116,6 +118,7 @@ export class KeptPlaces {
     }
     this.#replace(name, new Map(), concerned);
     this.#nodes.delete(name);
+    this.#alone.delete(name);
     this.#passing.delete(name);
   }
 
@@ -182,12 +185,21 @@ export class KeptPlaces {
       return;
     }
     const place = judged(id, all, interfaces.get(id)?.value, now);
+    if (place.granted.length === 1) {
+      place.granted = this.#listOf(place.granted[0]!);
+    }
     this.#places.set(id, place);
     if (place.due === undefined) {
       this.#due.delete(id);
     } else {
       this.#due.set(id, place.due);
     }
+  }
+
+  #listOf(node: string): readonly string[] {
+    const list = this.#alone.get(node) ?? [node];
+    this.#alone.set(node, list);
+    return list;
   }
 }
 

@@ -41,6 +41,11 @@ export class ObservedInventory {
     this.#places = places;
   }
 
+  /** An interface as it was when `update` was called last. */
+  get(id: string): Interface | undefined {
+    return this.#items.get(id);
+  }
+
   /**
    * The inventory of this moment.
    * @param concerned interfaces that `KeptPlaces.update` has named since the last call

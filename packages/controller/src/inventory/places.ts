@@ -59,18 +59,21 @@ export interface Place {
   devices: InterfaceDevice[];
   home: string | undefined;
   /** Nodes with an accepted claim. */
-  granted: string[];
+  granted: readonly string[];
   contests: Contest[];
   /** Time when a second device no longer counts as part of a migration, milliseconds since 1970. */
   due: number | undefined;
 }
+
+/** Nearly all places have none. Nobody changes it. */
+const NO_CONTESTS: Contest[] = [];
 
 /** An interface without a device. */
 export const NOWHERE: Place = {
   devices: [],
   home: undefined,
   granted: [],
-  contests: [],
+  contests: NO_CONTESTS,
   due: undefined,
 };
 
@@ -117,7 +120,7 @@ export function placeOf({ id, kind, boundTo }: Subject, sightings: readonly Sigh
     devices: kept.map(({ node, source }) => toInterfaceDevice(node, source, kind)),
     home: holder.node,
     granted: [holder, ...moves].map(({ node }) => node),
-    contests,
+    contests: contests.length === 0 ? NO_CONTESTS : contests,
     due: due === Number.POSITIVE_INFINITY ? undefined : due,
   };
 }

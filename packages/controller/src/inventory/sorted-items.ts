@@ -10,6 +10,12 @@ export class SortedItems<T extends { id: string }> {
   #sorted: readonly T[] = [];
   #succession = new Succession();
   readonly #changed = new Set<string>();
+  readonly #twin: Pick<SortedItems<T>, 'get'> | undefined;
+
+  /** @param twin others whose items are mostly equal: what is equal is kept as one object */
+  constructor(twin?: Pick<SortedItems<T>, 'get'>) {
+    this.#twin = twin;
+  }
 
   get(id: string): T | undefined {
     return this.#items.get(id);
@@ -29,9 +35,10 @@ export class SortedItems<T extends { id: string }> {
     this.#changed.add(id);
     if (item === undefined) {
       this.#items.delete(id);
-    } else {
-      this.#items.set(id, item);
+      return true;
     }
+    const other = this.#twin?.get(id);
+    this.#items.set(id, other !== undefined && isDeepStrictEqual(other, item) ? other : item);
     return true;
   }
 

@@ -169,7 +169,7 @@ export class KeptObservation implements Observation {
     return {
       connected: node?.connected ?? false,
       sent: node?.readings.sent ?? NOT_SENT,
-      arrivedBefore: node ? new Map(node.readings.arrivedBefore) : NOT_ARRIVED,
+      arrivedBefore: node?.readings.arrivedBefore ?? NOT_ARRIVED,
       surplus: node?.readings.surplusSince(live.now() - 2 * LATELY_MS) ?? new Map(),
       problems: node ? problemsForPolicies(node) : [],
       hasCounted,
@@ -269,5 +269,5 @@ function isSameNode(a: ObservedNode, b: ObservedNode): boolean {
 }
 
 function isSameMap(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {
-  return a.size === b.size && a.keys().every((key) => a.get(key) === b.get(key));
+  return a === b || (a.size === b.size && a.keys().every((key) => a.get(key) === b.get(key)));
 }

@@ -3,7 +3,7 @@
  * has the new program.
  */
 import type { Interface } from '@mirrorplane/contract';
-import { forDiffering } from '@mirrorplane/planner';
+import { forDiffering, foundIn } from '@mirrorplane/planner';
 
 /** Milliseconds that a node keeps receiving for a destination that has left it. */
 export const LINGER_MS = 2000;
@@ -13,9 +13,8 @@ type Place = Pick<Interface, 'id' | 'devices' | 'home'>;
 /** Remembers, between plannings, where interfaces had a second device. */
 export class OriginNodes {
   readonly #clock: () => number;
-  /** The interfaces of the previous planning, and the nodes where each had a device. */
+  /** The interfaces of the previous planning. */
   #last: readonly Place[] = [];
-  readonly #places = new Map<string, readonly string[]>();
   readonly #left = new Map<string, { node: string; until: number }>();
 
   /** @param clock milliseconds, monotonic */
@@ -32,7 +31,8 @@ export class OriginNodes {
     forDiffering(this.#last, interfaces, (id, item) => this.#take(id, item, now));
     this.#last = interfaces;
     for (const [id, { node, until }] of this.#left) {
-      if (until <= now || this.#places.get(id)?.includes(node) !== false) {
+      const item = foundIn(interfaces, id);
+      if (until <= now || item === undefined || nodesOf(item).includes(node)) {
         this.#left.delete(id);
       }
     }
@@ -40,13 +40,11 @@ export class OriginNodes {
   }
 
   #take(id: string, item: Place | undefined, now: number): void {
-    const before = this.#places.get(id) ?? [];
-    if (item === undefined) {
-      this.#places.delete(id);
+    const last = foundIn(this.#last, id);
+    if (item === undefined || last === undefined) {
       return;
     }
-    const nodes = item.devices.map(({ node }) => node);
-    this.#places.set(id, nodes);
+    const [before, nodes] = [nodesOf(last), nodesOf(item)];
     const gone = before.filter((node) => !nodes.includes(node));
     const { home } = item;
     // If the interface had only one device and then none for a moment, no sender has a path to
@@ -63,4 +61,9 @@ export class OriginNodes {
     }
     return Math.max(0, Math.min(...[...this.#left.values()].map(({ until }) => until)) - this.#clock());
   }
+}
+
+/** Nodes where it has a device. */
+function nodesOf({ devices }: Place): string[] {
+  return devices.map(({ node }) => node);
 }

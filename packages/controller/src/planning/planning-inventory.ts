@@ -2,6 +2,7 @@
  * The inventory that planning reads, and who is believed to have each interface. Kept, and brought
  * up to date.
  */
+import type { Interface } from '@mirrorplane/contract';
 import { recordsOf } from '../inventory/inventory.ts';
 import { JudgedPlaces, type PlacesNews } from '../inventory/judged-places.ts';
 import { ObservedInventory, type ObservedNow } from '../inventory/observed-inventory.ts';
@@ -23,6 +24,11 @@ export class PlanningInventory {
     this.#live = live;
     this.places = new JudgedPlaces(view, live);
     this.#news = this.places.reader();
+  }
+
+  /** An interface as planning knows it. */
+  get(id: string): Interface | undefined {
+    return this.#observed?.get(id);
   }
 
   /** Forgets everything: the next look is one at all. */

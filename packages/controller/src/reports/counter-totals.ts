@@ -188,7 +188,7 @@ export class CounterTotals {
     this.#newer = {
       hasCounted: this.#epoch !== undefined,
       peers: this.#peers,
-      ...(arrivedBefore && { arrivedBefore: new Map(arrivedBefore) }),
+      ...(arrivedBefore && { arrivedBefore }),
       ...(at !== undefined && { at }),
     };
   }

@@ -86,14 +86,27 @@ export interface Slot {
   grown: Grown;
 }
 
-/** The last seconds of one node. */
+/** What has grown from one report to the next. */
+interface Told {
+  /** Milliseconds since 1970. */
+  from: number;
+  until: number;
+  grown: Grown;
+}
+
+/**
+ * The last seconds of one node. Its reports are kept, and a second is made of them when it is asked for.
+ * Reports that come faster than once a second are joined, so there are two for each second at most.
+ */
 export class GrownSlots {
-  #slots: Slot[] = [];
+  /** The newest last. */
+  #told: readonly Told[] = [];
   #readAt: number | undefined;
 
   /**
    * A whole report has come: what has grown since the one before is spread over the time between them.
    * @param readAt when it was read, milliseconds since 1970
+   * @param grown is its own from now on
    * @param longestMs between two reports. Beyond it, nobody knows when what was counted meanwhile has come
    */
   add(readAt: number, grown: Grown, longestMs: number): void {
@@ -102,27 +115,34 @@ export class GrownSlots {
     if (from === undefined || readAt <= from || readAt - from > longestMs) {
       return;
     }
-    for (let second = Math.floor(from / SLOT_MS); second * SLOT_MS < readAt; second++) {
-      const begin = Math.max(from, second * SLOT_MS);
-      const covered = Math.min(readAt, (second + 1) * SLOT_MS) - begin;
-      const slot = this.#slot(second);
-      slot.covered += covered;
-      addShare(slot.grown, grown, covered / (readAt - from));
+    const last = this.#told.at(-1);
+    if (last?.until === from && readAt - last.from < SLOT_MS) {
+      addShare(last.grown, grown, 1);
+      last.until = readAt;
+      return;
     }
+    const oldest = readAt - KEPT * SLOT_MS;
+    this.#told = [...this.#told.filter(({ until }) => until > oldest), { from, until: readAt, grown }];
+  }
+
+  /** Reports that are kept: two for each second at most. */
+  get size(): number {
+    return this.#told.length;
   }
 
   /** A second; undefined: nothing is known of it. */
   at(second: number): Slot | undefined {
-    return this.#slots.find((slot) => slot.second === second);
-  }
-
-  #slot(second: number): Slot {
-    const found = this.at(second);
-    if (found) {
-      return found;
+    const [begin, end] = [second * SLOT_MS, (second + 1) * SLOT_MS];
+    const all = this.#told.filter(({ from, until }) => from < end && until > begin);
+    if (all.length === 0) {
+      return undefined;
     }
     const slot: Slot = { second, covered: 0, grown: new Map() };
-    this.#slots = [...this.#slots, slot].slice(-KEPT);
+    for (const { from, until, grown } of all) {
+      const covered = Math.min(until, end) - Math.max(from, begin);
+      slot.covered += covered;
+      addShare(slot.grown, grown, covered / (until - from));
+    }
     return slot;
   }
 }

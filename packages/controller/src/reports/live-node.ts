@@ -2,7 +2,6 @@
 import {
   type CaptureStatus,
   type CounterReading,
-  type CounterReport,
   type Device,
   type DeviceBudget,
   MAX_DEVICES,
@@ -91,8 +90,6 @@ export interface KeptNode extends Said {
   steadyTimes: ReadingTimes;
   /** What its devices have carried in the last minute, on that clock. */
   traffic: NodeTraffic;
-  /** The last totals of its ends of paths. */
-  ends?: Pick<CounterReport, 'deliveries' | 'terminations'> | undefined;
   /** Time of the last counters, ISO 8601. They were read at this time or later. */
   countersAt?: string | undefined;
   /**
@@ -116,7 +113,7 @@ export type LiveNode = Readonly<
     'sums' | 'counted' | 'policies' | 'peers' | 'unknownErspan' | 'previous' | 'version' | 'isIncomplete'
   >;
   readonly forged: Pick<ForgedCopies, 'problem'>;
-  readonly readings: Pick<Readings, 'sent' | 'arrivedBefore' | 'surplusSince' | 'version'>;
+  readonly readings: Pick<Readings, 'sent' | 'arrived' | 'arrivedBefore' | 'surplusSince' | 'version'>;
   readonly former: ReadonlySet<string>;
   readonly granted: ReadonlySet<string>;
   readonly grown: Pick<GrownSlots, 'at'>;
@@ -198,8 +195,8 @@ export function restore(node: KeptNode, record: NodeStateRecord): number {
   Object.assign(node, record);
   node.former = new Set(record.former);
   node.seen = byId(record.seen);
-  node.running = byId(record.running);
-  node.claimed = byId(record.claimed ?? record.seen);
+  node.running = sameWhereEqual(byId(record.running), node.seen);
+  node.claimed = sameWhereEqual(byId(record.claimed ?? record.seen), node.seen);
   node.copying = record.copying ?? [];
   return [node.seen, node.running, node.claimed]
     .flatMap((numbers) => Object.values(numbers))
@@ -236,7 +233,14 @@ export function sightings(
       }
     }
   }
-  return { seen, running, claimed };
+  return { seen, running: sameWhereEqual(running, seen), claimed: sameWhereEqual(claimed, seen) };
+}
+
+/** `other` where both say the same, which is so for guests that have run ever since: one object is kept for them. */
+function sameWhereEqual(numbers: Record<string, number>, other: Record<string, number>): Record<string, number> {
+  const entries = Object.entries(numbers);
+  const isEqual = entries.every(([id, number]) => other[id] === number);
+  return isEqual && entries.length === Object.keys(other).length ? other : numbers;
 }
 
 /**

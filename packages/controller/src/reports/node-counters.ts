@@ -44,8 +44,7 @@ export class NodeCounters {
     if (!node.readings.isPart(reading)) {
       node.countersAt = new Date(readAt).toISOString();
       const readingsOf = (other: string) => this.#nodes.get(other)?.readings;
-      node.ends = node.counters.ends();
-      node.readings.take(name, node.ends, { readAt, now }, readingsOf);
+      node.readings.take(name, node.counters.ends(), { readAt, now }, readingsOf);
       node.grown.add(readAt, node.counters.takeGrown(), this.pace.everyMs + SPARE_MS);
     }
     // A report in several messages is complete when the reading arrives.

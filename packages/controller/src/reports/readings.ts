@@ -27,8 +27,8 @@ interface Arrivals extends ArrivalReading {
 export class Readings {
   /** Packets sent, the newest reading last. Each was read at `at` or earlier. */
   sent: SentReading[] = [];
-  /** By receiving node: a reading of what had arrived there, taken before the last of `sent`. */
-  readonly arrivedBefore = new Map<string, ArrivalReading>();
+  /** By receiving node: a reading of what had arrived there, taken before the last of `sent`. Another map where one differs. */
+  arrivedBefore: ReadonlyMap<string, ArrivalReading> = new Map();
   /** Grows whenever `sent`, `arrivedBefore` or the surplus may be others. */
   version = 0;
   #arrivals: Arrivals[] = [];
@@ -72,26 +72,29 @@ export class Readings {
     const sending = totals.deliveries.filter(({ sent }) => sent.packets > 0);
     const packets = new Map(sending.map(({ delivery, sent }) => [delivery, sent.packets]));
     const numbered = new Map(sending.flatMap((row) => (row.numbered ? [[row.delivery, row.numbered]] : [])));
-    this.sent = [...this.sent, { at: new Date(now).toISOString(), packets, numbered }].slice(-KEPT);
+    const reading = { at: new Date(now).toISOString(), packets, ...(numbered.size > 0 && { numbered }) };
+    this.sent = [...this.sent, reading].slice(-KEPT);
     const terminations = new Map(totals.terminations.map((report) => [report.termination, report]));
     const arrivals = { at: new Date(readAt).toISOString(), toldAt: now, terminations };
     this.#arrivals = [...this.#arrivals, arrivals].slice(-KEPT);
+    const arrivedBefore = new Map(this.arrivedBefore);
     for (const { delivery, policy, sent } of totals.deliveries) {
       const target = targetOf(delivery);
       const told = target === undefined ? undefined : of(target)?.toldBefore(readAt);
       if (target !== undefined && told) {
-        this.arrivedBefore.set(target, told);
+        arrivedBefore.set(target, told);
       }
-      const reading = target === undefined ? undefined : (told ?? this.arrivedBefore.get(target));
-      if (reading === undefined || reading.terminations.size === 0) {
+      const there = target === undefined ? undefined : (told ?? arrivedBefore.get(target));
+      if (there === undefined || there.terminations.size === 0) {
         continue;
       }
-      const before = reading.terminations.get(terminationId(policy, name));
+      const before = there.terminations.get(terminationId(policy, name));
       const packets = (before ? arrived(before) : 0) - sent.packets;
       if (packets > (this.#surplus.get(delivery)?.packets ?? 0)) {
         this.#surplus.set(delivery, { packets, at: now });
       }
     }
+    this.arrivedBefore = arrivedBefore;
   }
 
   /**
@@ -103,13 +106,15 @@ export class Readings {
    */
   back(totals: Ends, of: (node: string) => Readings | undefined): void {
     this.version++;
+    const arrivedBefore = new Map(this.arrivedBefore);
     for (const { delivery } of totals.deliveries) {
       const target = targetOf(delivery);
       const last = target === undefined ? undefined : of(target)?.toldBefore(Number.POSITIVE_INFINITY);
       if (last) {
-        this.arrivedBefore.set(target!, last);
+        arrivedBefore.set(target!, last);
       }
     }
+    this.arrivedBefore = arrivedBefore;
   }
 
   /**
@@ -129,6 +134,11 @@ export class Readings {
         this.#surplus.delete(delivery);
       }
     }
+  }
+
+  /** What has arrived by the last report, by termination id. Undefined: none has come. */
+  get arrived(): ArrivalReading['terminations'] | undefined {
+    return this.#arrivals.at(-1)?.terminations;
   }
 
   /** The last reading of arrived packets before this time. Milliseconds since 1970. */

@@ -143,7 +143,9 @@ export class AgentReports {
       return whole.problem;
     }
     const { node: name, host } = this.#parts;
-    const captures = whole.captures.filter(({ capture }) => isOwn(capture, name, host.live));
+    const own = whole.captures.filter(({ capture }) => isOwn(capture, name, host.live));
+    // Nearly always all are: then the list is not kept twice.
+    const captures = own.length === whole.captures.length ? whole.captures : own;
     const isNews = host.live.status(name, { ...whole, captures }, host.policyNames);
     host.observer.reported(name);
     if (isNews) {
