@@ -160,7 +160,7 @@ export const RULE_SENTENCES: Sentences = {
     '"{destination}" does not carry VLAN {vlanId}: use one of its allowedVlans ({allowed}), or extend that list',
   ],
   POLICY_RATE_INVALID: ['{maxRate} is out of range: use 1 to {most} Mbit/s, or remove it'],
-  POLICY_END_PAST: ['{endsAt} is past: give a later time, or remove it'],
+  POLICY_END_PAST: ['{endsAt} is past: for the controller it is {now}. Give a later time, or remove it'],
   POLICY_FEEDBACK_NOT_ALLOWED: [
     '"{destination}" is an edge-connected interface, which has no guest: remove allowFeedback',
   ],

@@ -17,6 +17,7 @@ import { Sessions } from './auth/sessions.ts';
 import { ACCEPT_QUEUE } from './auth/strangers.ts';
 import { Tickets } from './auth/tickets.ts';
 import { Tries } from './auth/tries.ts';
+import { tellTimeReset } from './backup/reset-time.ts';
 import { tellRestored } from './backup/restored.ts';
 import type { Leadership } from './cluster/leadership.ts';
 import { findConsole } from './console-folder.ts';
@@ -58,6 +59,7 @@ import { openNodes } from './planning/stored-nodes.ts';
 import { counterFolder } from './reports/counter-places.ts';
 import { SavedCounters } from './reports/saved-counters.ts';
 import type { Services } from './services.ts';
+import { LATEST_TIME_FILE } from './shared/local-files.ts';
 import { openShared } from './shared/shared.ts';
 import { sharedCounters } from './shared/shared-counters.ts';
 import { readSignInFile } from './sso/sign-in-file.ts';
@@ -184,7 +186,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   const shared = await openShared({ data, store, log });
   closers.add(() => shared?.close());
   const latest = new LatestTime({
-    file: path.join(data, 'latest-time'),
+    file: path.join(data, LATEST_TIME_FILE),
     clock,
     steady,
     log,
@@ -220,7 +222,9 @@ async function open(options: ControllerOptions, closers: Closers) {
   });
   await audit.recover(view.unaudited);
   await shared?.begin(audit, auditTeller({ events, log }));
-  await tellRestored(store, audit, auditTeller({ events, log }));
+  const notes = { store, audit, tell: auditTeller({ events, log }) };
+  await tellRestored(notes);
+  await tellTimeReset(notes);
   const auditCheck = new SelfCheck(audit, { clock, tell: auditTeller({ events, log }) });
   closers.add(() => auditCheck.close());
   await events.recover(view.unaudited);

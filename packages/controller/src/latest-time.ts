@@ -31,6 +31,8 @@ export class LatestTime {
   /** The latest time, and the steady time when it was so. */
   #latest: { at: number; steady: number };
   #saved: number;
+  /** The write that is under way. */
+  #saving: Promise<void> | undefined;
 
   /** Reads what an earlier run has seen. */
   constructor(options: LatestTimeOptions) {
@@ -43,7 +45,7 @@ export class LatestTime {
       const [host, seen] = [new Date(now).toISOString(), new Date(this.#saved).toISOString()];
       log.warn(
         { host, seen, file },
-        'the time of the host is before the latest that was seen: tokens, sessions and policies end by the latest. If that was wrong, stop the controller, and remove the file',
+        'the time of the host is before the latest that was seen: tokens, sessions and policies end by the latest. If that was wrong, stop all controllers, and say "mirrorplane store reset-time", which removes it here and in etcd',
       );
     }
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
@@ -64,12 +66,16 @@ export class LatestTime {
   /** Keeps the time for the next start. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#saving;
     await this.#save();
   }
 
   #look(): void {
-    if (this.now() - this.#saved >= SAVE_MS) {
-      void this.#save();
+    // One at a time: etcd may take seconds, and all write the same file.
+    if (this.#saving === undefined && this.now() - this.#saved >= SAVE_MS) {
+      this.#saving = this.#save().finally(() => {
+        this.#saving = undefined;
+      });
     }
   }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
 import { LatestTime } from '../src/latest-time.ts';
 import { temporaryFolder } from './harness.ts';
@@ -32,7 +33,7 @@ test('the time never goes back: not where the clock is set back, nor over a rest
   assert.deepEqual(warned, []);
 
   latest = open();
-  assert.match(warned[0]!, /^the time of the host is before the latest .* remove the file$/);
+  assert.match(warned[0]!, /^the time of the host is before the latest .* "mirrorplane store reset-time"/);
   pass(HOUR);
   assert.equal(latest.now() - begun, 4 * HOUR, 'also while nothing was kept since');
   time.host = begun + 10 * HOUR;
@@ -44,4 +45,35 @@ test('the time never goes back: not where the clock is set back, nor over a rest
   assert.equal(latest.now() - begun, 10 * HOUR);
   assert.match(warned[1]!, /it is no time/);
   await latest.close();
+});
+
+test('one time is kept after the other, however long etcd takes', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const file = path.join(temporaryFolder(t), 'latest-time');
+  const time = { host: Date.parse('2026-01-31T12:00:00Z'), steady: 0 };
+  const warned: string[] = [];
+  const log = Object.assign(createLog('test', 'silent'), { warn: (_: object, said: string) => warned.push(said) });
+  const waiting: (() => void)[] = [];
+  const answer = () => waiting.splice(0).map((done) => done());
+  let copies = 0;
+  const copy = () => {
+    copies++;
+    return new Promise<void>((done) => waiting.push(done));
+  };
+  const latest = new LatestTime({ file, log, clock: () => time.host, steady: () => time.steady, copy });
+  for (let minutes = 1; minutes <= 5; minutes++) {
+    time.host += 60_000;
+    time.steady += 60_000;
+    t.mock.timers.tick(60_000);
+  }
+  assert.equal(copies, 1);
+  const closed = latest.close();
+  await until('the one that goes on is over, and the last one waits', () => {
+    answer();
+    return copies === 2;
+  });
+  answer();
+  await closed;
+  assert.equal(readFileSync(file, 'utf8'), '2026-01-31T12:05:00.000Z\n');
+  assert.deepEqual(warned, []);
 });

@@ -1,9 +1,11 @@
 /** `mirrorplane store`: copies of the store to another engine, backups, and what is restored from them. */
 import { existsSync, lchownSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { clusterKeyFile } from '../shared/cluster-key.ts';
+import { LATEST_TIME_FILE } from '../shared/local-files.ts';
 import { type Contents, contentsOf, digestOf, fill } from '../store/contents.ts';
 import { openStore, openToRead, openWholeStore, type StorePlace, storeFile } from '../store/open.ts';
 import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../store/options.ts';
@@ -12,6 +14,7 @@ import type { Store } from '../store/store.ts';
 import { HighestRevision } from './audited-revision.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
+import { resetTime } from './reset-time.ts';
 import { asRestored } from './restored.ts';
 import {
   emptyForFiles,
@@ -53,6 +56,11 @@ export function storeCommands(say: Say = (text) => process.stdout.write(`${text}
     .argument('<file>', 'file that "store backup" has written')
     .exitOverride(exitForUsage)
     .action(async (file) => say(await verify(file)));
+  add(
+    command,
+    'reset-time',
+    'forget the latest time that controllers have seen, after a clock was ahead; no controller may run',
+  ).action(async (options) => say(await forgetTime(options)));
   add(command, 'new-key', 'put a new key into cluster.key, below the one that is used, to be copied to all controllers')
     .option('--use', 'put the new key into the first place: this controller seals with it, once it leads')
     .action(async (options) => say(await newKey(options)));
@@ -96,9 +104,7 @@ async function copy({ to, overwrite = false, ...options }: Arguments & { to: 'et
 async function backup(file: string, options: Arguments): Promise<string> {
   const { data } = options;
   const etcd = etcdOptionsOf(options);
-  if (etcd === undefined && !existsSync(storeFile(data))) {
-    throw new Error(`${storeFile(data)} is not there: name the data directory of the controller, or its --etcd`);
-  }
+  requireStore(data, etcd);
   return using(await openToRead({ data, etcd }), async (store) => {
     // The store first: the audit log must have all that the store knows of it. What is committed
     // meanwhile is in the logs, and not in the store.
@@ -109,6 +115,19 @@ async function backup(file: string, options: Arguments): Promise<string> {
     const files = new Set([...dataFiles(data), ...(shared?.names ?? [])]);
     return `wrote ${described(contents)}, and ${files.size} files of ${data}, to ${file}: keep it secret`;
   });
+}
+
+async function forgetTime(options: Arguments): Promise<string> {
+  const { data } = options;
+  const etcd = etcdOptionsOf(options);
+  requireStore(data, etcd);
+  const was = await using(await openWholeStore({ data, etcd }), (store) => resetTime(data, store, new Date()));
+  own(data);
+  if (was === undefined) {
+    return `no latest time was kept: nothing was changed. The clock of this host says ${new Date().toISOString()}`;
+  }
+  const where = `${path.join(data, LATEST_TIME_FILE)}${etcd === undefined ? '' : ' and from etcd'}`;
+  return `removed the latest time seen, ${was}, from ${where}: the next start goes by the clock of its host, and says so in the audit log. See first that the clocks are right`;
 }
 
 async function newKey({ use = false, ...options }: Arguments & { use?: boolean }): Promise<string> {
@@ -198,6 +217,13 @@ async function using<T, S extends Pick<Store, 'close'>>(store: S, use: (store: S
     return await use(store);
   } finally {
     await store.close();
+  }
+}
+
+/** @throws Error if there is no embedded store, and no etcd is named */
+function requireStore(data: string, etcd: StorePlace['etcd']): void {
+  if (etcd === undefined && !existsSync(storeFile(data))) {
+    throw new Error(`${storeFile(data)} is not there: name the data directory of the controller, or its --etcd`);
   }
 }
 

@@ -83,7 +83,10 @@ function endOf({ expiresAt }: ApiTokenCreate, now: number, latest: string | unde
   }
   const at = Date.parse(expiresAt);
   if (!(at > now)) {
-    refuseField('expiresAt', `"expiresAt": ${expiresAt} is past: give a later time, or never`);
+    refuseField(
+      'expiresAt',
+      `"expiresAt": ${expiresAt} is past: for the controller it is ${new Date(now).toISOString()}. Give a later time, or never`,
+    );
   }
   return new Date(latest === undefined ? at : Math.min(at, Date.parse(latest))).toISOString();
 }

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { ClusterStatus, MAX_STATUS_PROBLEMS, type StatusProblem } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
 import { ProblemError } from '../problems/problems.ts';
+import { timeAhead } from '../problems/time-ahead.ts';
 import type { Services } from '../services.ts';
 import type { NodeEntry } from '../summaries/nodes.ts';
 import type { PolicyEntry } from '../summaries/policies.ts';
@@ -13,7 +14,8 @@ import { freshStatuses, seenEntries } from './seen-policies.ts';
 const LINKED_MS = 15_000;
 
 /** What is wrong with the controller itself, and with its store. */
-function ofController({ audit, auditCheck }: Services, store: ClusterStatus['store']): StatusProblem[] {
+function ofController(services: Services, store: ClusterStatus['store']): StatusProblem[] {
+  const { audit, auditCheck } = services;
   const messages: string[] = [];
   try {
     audit.requireWritable();
@@ -24,6 +26,7 @@ function ofController({ audit, auditCheck }: Services, store: ClusterStatus['sto
   if (fault) {
     messages.push(`the audit log is not what it was: ${fault.message}`);
   }
+  messages.push(...[timeAhead(services)].filter((one) => one !== undefined));
   for (const { url, answers } of store?.members ?? []) {
     if (!answers) {
       messages.push(`the member ${url} of etcd does not answer, or does not reach most of the others`);

@@ -73,8 +73,9 @@ export function checkedPolicy(call: Pick<MutationCall, 'services' | 'judge'>, gi
     refusals.unshift({ field: 'name', ...sayRule('POLICY_NAME_INVALID', { reserved: given.name }) });
   }
   const { endsAt } = given;
-  if (given.enabled && endsAt !== undefined && Date.parse(endsAt) <= endClock()) {
-    refusals.push({ field: 'endsAt', ...sayRule('POLICY_END_PAST', { endsAt }) });
+  const now = endClock();
+  if (given.enabled && endsAt !== undefined && Date.parse(endsAt) <= now) {
+    refusals.push({ field: 'endsAt', ...sayRule('POLICY_END_PAST', { endsAt, now: new Date(now).toISOString() }) });
   }
   if (refusals.length > 0 || type === undefined) {
     const more = refusals.length > 1 ? ` (and ${refusals.length - 1} more)` : '';

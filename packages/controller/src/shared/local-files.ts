@@ -5,6 +5,8 @@ import { replaceFileSync, syncFolder } from '@mirrorplane/base';
 import { COUNTERS_PREFIX } from './shared-files.ts';
 import { joinSessions, SESSIONS_PREFIX, splitSessions } from './shared-sessions.ts';
 
+/** The file of the latest time that was seen. */
+export const LATEST_TIME_FILE = 'latest-time';
 /** The authority, tokens in files, the first password, and the time that ends are judged by. */
 const NAMES = [
   'ca.key',
@@ -15,7 +17,7 @@ const NAMES = [
   'admin-token',
   'read-token',
   'first-password',
-  'latest-time',
+  LATEST_TIME_FILE,
 ] as const;
 const SESSIONS_FILE = 'sessions.json';
 const COUNTERS_FILE = /^[\w.%-]+[.]json$/;

@@ -14,7 +14,7 @@ import type { EventCopy } from '../events/stored-events.ts';
 import type { SharedSpace, Store } from '../store/store.ts';
 import { AUDIT_LOG, auditBegins, type CaughtUp, LocalAudit } from './audit-local.ts';
 import { ClusterKey, SealError } from './cluster-key.ts';
-import { hasAuthority, readLocalFiles, writeLocalFiles } from './local-files.ts';
+import { hasAuthority, LATEST_TIME_FILE, readLocalFiles, writeLocalFiles } from './local-files.ts';
 import { dropFormerKey, type Mark, markOperation, readMark, requireKey, type StoredMark } from './mark.ts';
 import { moveToStore } from './move.ts';
 import { beginMoving, endMoving, isMovedFrom, movedElsewhere } from './moving.ts';
@@ -65,7 +65,7 @@ export class Shared {
   readonly sessions = (sessions: readonly Session[]): Promise<void> => this.files.write(sessionFiles(sessions));
 
   /** Keeps the latest time. */
-  readonly latestTime = (content: string): Promise<void> => this.files.write({ 'latest-time': content });
+  readonly latestTime = (content: string): Promise<void> => this.files.write({ [LATEST_TIME_FILE]: content });
 
   /** Keeps the files that the start has made or removed. */
   keepFiles(): Promise<void> {

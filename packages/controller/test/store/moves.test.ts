@@ -72,14 +72,14 @@ function doneLines(data: string): string[] {
     .map(({ action, resource, revision }) => `${action} ${resource} ${revision}`);
 }
 
-/** What the audit log tells about restores. */
-function restoresIn(data: string): string[] {
+/** Entries of the audit log of one action. */
+function entriesOf(data: string, wanted: string): { resource: string; detail: string }[] {
   const lines = readFileSync(path.join(data, 'audit.log'), 'utf8').trim().split('\n');
-  return lines
-    .map((line) => JSON.parse(line))
-    .filter(({ action }) => action === 'restore')
-    .map(({ detail }) => detail as string);
+  return lines.map((line) => JSON.parse(line)).filter(({ action }) => action === wanted);
 }
+
+/** What the audit log tells about restores. */
+const restoresIn = (data: string) => entriesOf(data, 'restore').map(({ detail }) => detail);
 
 /** The controller has the identities of before: its agent, and the token that nobody has used. */
 async function assertSameIdentities(bench: Bench, { credentials, token }: Awaited<ReturnType<typeof fillCluster>>) {
@@ -128,6 +128,49 @@ test('store copy moves a store to etcd and back: agents, tokens, audit log and r
   await assert.rejects(start(data, { etcd }), /only a part of a copy/);
   await run('copy', ...where, '--to', 'etcd');
   await (await start(data, { etcd })).stop();
+});
+
+test('a clock that was ahead is told, and mended by store reset-time, with a file and with etcd', async (t) => {
+  const start = useControllers(t);
+  const { endpoints } = await startEtcd(t, 1);
+  for (const options of [{}, { etcd: { endpoints } }]) {
+    const data = newData(t);
+    const where = ['--data', data, ...('etcd' in options ? ['--etcd', endpoints.join()] : [])];
+    const endsAt = new Date(Date.now() + 3_600_000).toISOString();
+    const spec = { name: 'one', sources: ['a'], destination: 'b', endsAt };
+    const wrong = await start(data, { ...options, clock: () => Date.now() + 3 * 3_600_000 });
+    await wrong.cluster();
+    await wrong.declare('a', 'b');
+    await wrong.stop();
+
+    const ahead = await start(data, options);
+    const refused = await ahead.post('/api/v1/policies', spec);
+    assert.match(refused.body.errors[0].message, new RegExp(`^${endsAt} is past: for the controller it is 20`));
+    const timeProblems = async (bench: Bench) =>
+      (await bench.get('/api/v1/status')).body.problems.filter(({ message }: { message: string }) =>
+        /^the latest time seen, 20\S+Z, is 3 h ahead of this host: .*store reset-time/.test(message),
+      );
+    assert.equal((await timeProblems(ahead)).length, 1);
+    await assert.rejects(run('reset-time', ...where), /another (process|controller) uses/);
+    await ahead.stop();
+
+    assert.match(await run('reset-time', ...where), /^removed the latest time seen, 20\S+Z, from .*latest-time/);
+    const mended = await start(data, options);
+    assert.equal((await timeProblems(mended)).length, 0);
+    await mended.must('POST', '/api/v1/policies', spec);
+    await mended.stop();
+    await (await start(data, options)).stop();
+    assert.deepEqual(
+      entriesOf(data, 'remove').map(({ resource }) => resource),
+      ['store/latest-time'],
+      'it is told once',
+    );
+  }
+  const empty = newData(t);
+  await assert.rejects(run('reset-time', '--data', empty), /store.db is not there/);
+  await (await start(empty)).stop();
+  await run('reset-time', '--data', empty);
+  assert.match(await run('reset-time', '--data', empty), /nothing was changed/);
 });
 
 test('a backup of an embedded store is restored on another host, and is refused where a controller was', async (t) => {
