@@ -23,6 +23,8 @@ export interface ClientOptions {
   timeout?: number;
   /** Milliseconds that the other end may take to accept the connection. Default: those of the request. */
   connectMs?: number;
+  /** Milliseconds until a stream has begun. Default: 45000. */
+  beginMs?: number;
 }
 
 /** What a request may carry besides its path. */
@@ -37,6 +39,8 @@ export interface RequestOptions {
   contentType?: string;
   /** The controller only checks and answers, and changes nothing. */
   dryRun?: boolean | undefined;
+  /** Ends the request. */
+  signal?: AbortSignal;
 }
 
 /** Options of a stream of server-sent events. */
@@ -175,6 +179,7 @@ export class Client {
     const request = this.#request('GET', path, query, { headers, signal, ...(await this.#connectionOptions()) });
     if (silenceMs !== undefined) {
       request.setTimeout(silenceMs, () => request.destroy(new Error('it has stopped sending')));
+      begunIn(this.#options.beginMs, request);
     }
     request.end();
     try {
@@ -249,13 +254,11 @@ export class Client {
       headers['content-type'] = options.contentType ?? 'application/json';
       headers['content-length'] = payload.length;
     }
-    const timeout = this.#options.timeout ?? 30_000;
+    const timeout = AbortSignal.timeout(this.#options.timeout ?? 30_000);
+    const signal = options.signal ? AbortSignal.any([timeout, options.signal]) : timeout;
     try {
       const connection = await this.#connectionOptions();
-      return await answerOf(
-        this.#request(method, path, query, { headers, signal: AbortSignal.timeout(timeout), ...connection }),
-        payload,
-      );
+      return await answerOf(this.#request(method, path, query, { headers, signal, ...connection }), payload);
     } catch (error) {
       throw await this.#failure(error as Error);
     }
@@ -301,6 +304,17 @@ function connectedIn(ms: number | undefined, request: http.ClientRequest): http.
       socket.once(event, () => clearTimeout(timer));
     }
   });
+}
+
+/** Ends a request that is not answered in time, whatever comes after the first byte. */
+function begunIn(ms: number | undefined, request: http.ClientRequest): void {
+  if (ms !== undefined) {
+    const error = Object.assign(new Error('no answer in time'), { code: 'SILENT' });
+    const timer = setTimeout(() => request.destroy(error), ms);
+    for (const event of ['response', 'close'] as const) {
+      request.once(event, () => clearTimeout(timer));
+    }
+  }
 }
 
 /** Sends a request with this body, and reads the whole answer. @throws Error of the connection */

@@ -12,6 +12,10 @@ import type { SseMessage } from './sse.ts';
 
 /** Milliseconds that a controller may take to accept a connection, where there are others. */
 const CONNECT_MS = 2000;
+/** Milliseconds without an answer after which another one is asked too. */
+const SILENT_MS = 3000;
+/** Milliseconds until a stream has begun. */
+const BEGIN_MS = 5000;
 /** Errors of a connection that was never open: nothing was sent. */
 const NOT_CONNECTED = new Set(
   'ECONNREFUSED EHOSTUNREACH EHOSTDOWN ENETUNREACH ENETDOWN ENOTFOUND EAI_AGAIN ENOENT CONNECT_TIMEOUT'.split(' '),
@@ -36,7 +40,7 @@ class SeveralClient extends Client {
 
   constructor(options: readonly ClientOptions[]) {
     super(options[0]!);
-    this.#clients = options.map((one) => new Client({ ...one, connectMs: CONNECT_MS }));
+    this.#clients = options.map((one) => new Client({ beginMs: BEGIN_MS, ...one, connectMs: CONNECT_MS }));
   }
 
   override get url(): string {
@@ -44,7 +48,9 @@ class SeveralClient extends Client {
   }
 
   override request<T>(method: string, path: string, options: RequestOptions = {}): Promise<Response<T>> {
-    return this.#inTurn(method === 'GET', (client) => client.request<T>(method, path, options));
+    return method === 'GET'
+      ? this.#firstAnswer((client, signal) => client.request<T>(method, path, { ...options, signal }))
+      : this.#inTurn(false, (client) => client.request<T>(method, path, options));
   }
 
   override async stream(path: string, options: StreamOptions, take: (message: SseMessage) => void): Promise<void> {
@@ -72,7 +78,60 @@ class SeveralClient extends Client {
   }
 
   get #current(): Client {
-    return this.#clients[this.#at % this.#clients.length]!;
+    return this.#clientAt(this.#at);
+  }
+
+  #clientAt(at: number): Client {
+    return this.#clients[at % this.#clients.length]!;
+  }
+
+  /**
+   * Asks the next controller as well when one is away or silent, and stays with the one whose answer
+   * comes first. The others are not waited for.
+   * @param ask may be called for all of them
+   */
+  #firstAnswer<T>(ask: (client: Client, signal: AbortSignal) => Promise<T>): Promise<T> {
+    const first = this.#at;
+    const why: string[] = [];
+    const over = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const answer = new Promise<T>((resolve, reject) => {
+      let asked = 0;
+      const askNext = () => {
+        clearTimeout(timer);
+        if (asked === this.#clients.length) {
+          return;
+        }
+        const at = first + asked++;
+        timer = setTimeout(askNext, SILENT_MS);
+        ask(this.#clientAt(at), over.signal).then(
+          (found) => {
+            this.#at = at;
+            resolve(found);
+          },
+          (error: unknown) => {
+            if (over.signal.aborted) {
+              return;
+            }
+            if (!(error instanceof CliError) || !isAway(error, true)) {
+              reject(error);
+              return;
+            }
+            why.push(firstLine(error));
+            if (why.length === this.#clients.length) {
+              reject(allAway(error, why));
+            } else {
+              askNext();
+            }
+          },
+        );
+      };
+      askNext();
+    });
+    return answer.finally(() => {
+      clearTimeout(timer);
+      over.abort();
+    });
   }
 
   /**
@@ -87,18 +146,42 @@ class SeveralClient extends Client {
       } catch (error) {
         const mayAgain = typeof mayRepeat === 'boolean' ? mayRepeat : mayRepeat();
         if (!(error instanceof CliError) || !isAway(error, mayAgain)) {
-          throw error;
+          throw isUnknown(error) && !mayAgain ? this.#notRepeated(error) : error;
         }
         // The next request, or the next try of who follows a stream, begins at another one.
         this.#at++;
-        why.push(error.message.split('\n')[0]!);
+        why.push(firstLine(error));
         if (why.length === this.#clients.length) {
-          throw why.length > 1 ? new CliError(error.exit, why.join('\n'), { cause: error }) : error;
+          throw allAway(error, why);
         }
       }
     }
   }
+
+  /** The error of a change that may have been made: another controller would make it again. */
+  #notRepeated(error: CliError): CliError {
+    const others = this.#clients.filter((client) => client !== this.#current).map(({ url }) => url);
+    // The next request begins at another one.
+    this.#at++;
+    const what = `the change may have been made, so it was not sent to ${others.join(' or ')}: look, and try again`;
+    return new CliError(error.exit, `${firstLine(error)}\n${what}`, { cause: error.cause });
+  }
 }
+
+const firstLine = ({ message }: CliError): string => message.split('\n')[0]!;
+
+function allAway(last: CliError, why: readonly string[]): CliError {
+  return why.length > 1 ? new CliError(last.exit, why.join('\n'), { cause: last }) : last;
+}
+
+/** Whether a request was sent, and what became of it is not known. */
+function isUnknown(error: unknown): error is CliError {
+  return error instanceof CliError && !(error instanceof ProblemError) && (isSilent(error) || isCut(error));
+}
+
+const isSilent = ({ cause }: CliError) => /^(Timeout|Abort)Error$/.test((cause as Error | undefined)?.name ?? '');
+
+const isCut = ({ cause }: CliError) => /^(ECONNRESET|EPIPE|SILENT)$/.test((cause as NodeJS.ErrnoException)?.code ?? '');
 
 /** Whether another controller may answer. One that shows another certificate is not away. */
 function isAway(error: CliError, mayRepeat: boolean): boolean {
@@ -106,6 +189,5 @@ function isAway(error: CliError, mayRepeat: boolean): boolean {
   if (NOT_CONNECTED.has(code)) {
     return true;
   }
-  const isPassing = error instanceof ProblemError ? error.problem.status === 503 : /^(ECONNRESET|EPIPE)$/.test(code);
-  return mayRepeat && isPassing;
+  return mayRepeat && (error instanceof ProblemError ? error.problem.status === 503 : isUnknown(error));
 }

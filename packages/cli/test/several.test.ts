@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { urlsOf } from '../src/several.ts';
+import { until } from '@mirrorplane/base';
+import { clientOf, urlsOf } from '../src/several.ts';
 import { run } from './run.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -17,6 +18,7 @@ const away: Answer = (_request, response) => {
   response.writeHead(503, { 'content-type': 'application/problem+json' });
   response.end(JSON.stringify({ code: 'UNAVAILABLE', detail: 'no controller leads', status: 503 }));
 };
+const hangs: Answer = () => undefined;
 const breaks: Answer = (request) => void request.socket.destroy();
 
 /** A controller that answers so. `seen` has method and token of each request. */
@@ -26,7 +28,10 @@ async function controller(t: TestContext, answer: Answer) {
     seen.push(`${request.method} ${request.headers.authorization ?? 'without a token'}`);
     answer(request, response);
   }).listen(0, '127.0.0.1');
-  t.after(() => server.close());
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   await once(server, 'listening');
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
@@ -82,6 +87,59 @@ test('a change that may have been made is not sent again, and one that was not s
     good.seen.some((one) => one.startsWith('POST')),
     'nothing had been sent',
   );
+});
+
+test('the next controller is asked where one hangs, and the first answer counts', async (t) => {
+  const ended: string[] = [];
+  const silent = await controller(t, (request) => {
+    request.socket.on('close', () => ended.push('the silent one'));
+  });
+  const good = await controller(t, listed);
+  const listing = await run(['--url', `${silent.url},${good.url}`, 'domain', 'list']);
+  assert.equal(listing.code, 0, listing.stderr);
+  assert.deepEqual([silent.seen.length, good.seen.length], [1, 1]);
+  await until('its connection ends', () => ended.length === 1);
+
+  // A slow one is not given up when the next one is asked.
+  let answerSlow: () => void = () => assert.fail('nobody has asked the slow one');
+  const slow = await controller(t, (_request, response) => {
+    answerSlow = () => void response.end('{"items":["of the slow one"],"revision":1}');
+  });
+  const other = await controller(t, () => answerSlow());
+  const client = clientOf([slow.url, other.url].map((url) => ({ url, token: { kind: 'none' } })));
+  assert.deepEqual((await client.list('/domains')).items, ['of the slow one']);
+  assert.equal(client.url, slow.url);
+  assert.equal(other.seen.length, 1);
+});
+
+test('where all hang, all are named, and a change that hangs is not sent again', async (t) => {
+  const [silent, other, good] = [await controller(t, hangs), await controller(t, hangs), await controller(t, listed)];
+  const clientFor = (...urls: string[]) =>
+    clientOf(urls.map((url) => ({ url, token: { kind: 'none' }, timeout: 500, beginMs: 500 })));
+  await assert.rejects(
+    clientFor(silent.url, other.url).request('GET', '/domains'),
+    new RegExp(
+      `${silent.url} cannot be reached: no answer in time\n.*${other.url} cannot be reached: no answer in time`,
+    ),
+  );
+  const client = clientFor(silent.url, good.url);
+  await assert.rejects(
+    client.request('POST', '/domains', { body: {} }),
+    new RegExp(`${silent.url} cannot be reached.*\nthe change may have been made, so it was not sent to ${good.url}`),
+  );
+  assert.deepEqual(good.seen, []);
+  await client.request('GET', '/domains');
+  assert.equal(good.seen.length, 1, 'the next request begins there');
+
+  const events = await controller(t, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: one\n\n');
+  });
+  const taken: string[] = [];
+  const stream = clientFor(silent.url, events.url).stream('/events', { signal: new AbortController().signal }, (one) =>
+    taken.push(one.data),
+  );
+  await assert.rejects(stream, /it has ended the stream/);
+  assert.deepEqual(taken, ['one']);
 });
 
 test('where all are away, all are named', async () => {
