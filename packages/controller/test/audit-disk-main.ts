@@ -1,6 +1,6 @@
 /** A controller whose audit log is on a small disk, which fills up and gets room again. */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
@@ -9,19 +9,9 @@ import { createLog } from '@mirrorplane/daemon';
 import { startController } from '../src/index.ts';
 import { verdictOf } from './audit-log.ts';
 import { Bench } from './harness.ts';
+import { fill } from './small-disk.ts';
 
 const [disk, data] = process.argv.slice(2) as [string, string];
-
-/** Leaves no room on the disk. */
-function fill(file: string): void {
-  for (let bytes = 4096; bytes > 0; ) {
-    try {
-      writeFileSync(file, Buffer.alloc(bytes), { flag: 'a' });
-    } catch {
-      bytes = Math.floor(bytes / 2);
-    }
-  }
-}
 
 test('full and free again', async (t) => {
   const controller = await startController({
@@ -38,11 +28,18 @@ test('full and free again', async (t) => {
   const statuses: number[] = [];
   let failed = -1;
   for (let at = 0; failed < 0; at++) {
-    const { status } = await bench.put(`/api/v1/domains/d-${at}`, {});
+    const { status, body } = await bench.put(`/api/v1/domains/d-${at}`, {});
     statuses.push(status);
-    failed = status === 500 ? at : -1;
+    if (status !== 201) {
+      failed = at;
+      assert.match(
+        body.detail,
+        /^the disk of the controller is full .*ENOSPC.* make room .* read what you have changed/,
+      );
+    }
   }
   assert.deepEqual([...new Set(statuses.slice(0, -1))], [201]);
+  assert.equal(statuses.at(-1), 503);
   // It was committed, and its entry is owed. From now on nothing is.
   const refused = await bench.put('/api/v1/domains/after', {});
   assert.deepEqual([refused.status, refused.body.code], [503, 'UNAVAILABLE']);

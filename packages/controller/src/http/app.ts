@@ -11,7 +11,7 @@ import Fastify, {
 import { bounded } from '../problems/bounded.ts';
 import { ProblemError } from '../problems/problems.ts';
 import type { Services } from '../services.ts';
-import { StoreUnavailableError } from '../store/store.ts';
+import { StoreDiskError, StoreUnavailableError } from '../store/store.ts';
 import type { ApiCertificate } from '../tls/api-certificate.ts';
 import { expectTls } from '../tls/expect-tls.ts';
 import { HANDSHAKE_TIMEOUT_MS, secureOptions } from '../tls/options.ts';
@@ -186,7 +186,21 @@ function problemOf(error: FastifyError, { log }: Services): Problem {
     const detail = 'the store does not answer, and whether the change was made is not known: read it, and try again';
     return problem('UNAVAILABLE', detail);
   }
+  if (error instanceof StoreDiskError) {
+    return problem('UNAVAILABLE', error.message);
+  }
+  const full = diskWords(error);
+  if (full !== undefined) {
+    return problem('UNAVAILABLE', full);
+  }
   return problem('INTERNAL', 'the controller failed: see its log');
+}
+
+/** What to say where a file cannot be written. Undefined: the error is another one. */
+function diskWords({ code, message }: Error & { code?: string }): string | undefined {
+  return /^(ENOSPC|EDQUOT|EROFS|EIO)$/.test(code ?? '')
+    ? `the disk of the controller is full or broken (${message}), and whether all of the change was made is not known: make room or mend it, read what you have changed, and try again`
+    : undefined;
 }
 
 function sendProblem(reply: FastifyReply, request: FastifyRequest, document: Problem): FastifyReply {

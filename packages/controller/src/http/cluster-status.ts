@@ -5,6 +5,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { ProblemError } from '../problems/problems.ts';
 import { timeAhead } from '../problems/time-ahead.ts';
 import type { Services } from '../services.ts';
+import type { StoreState } from '../store/store.ts';
 import type { NodeEntry } from '../summaries/nodes.ts';
 import type { PolicyEntry } from '../summaries/policies.ts';
 import { type Route, route } from './route.ts';
@@ -14,7 +15,7 @@ import { freshStatuses, seenEntries } from './seen-policies.ts';
 const LINKED_MS = 15_000;
 
 /** What is wrong with the controller itself, and with its store. */
-function ofController(services: Services, store: ClusterStatus['store']): StatusProblem[] {
+function ofController(services: Services, store: StoreState | undefined): StatusProblem[] {
   const { audit, auditCheck } = services;
   const messages: string[] = [];
   try {
@@ -26,7 +27,7 @@ function ofController(services: Services, store: ClusterStatus['store']): Status
   if (fault) {
     messages.push(`the audit log is not what it was: ${fault.message}`);
   }
-  messages.push(...[timeAhead(services)].filter((one) => one !== undefined));
+  messages.push(...[store?.fault, timeAhead(services)].filter((one) => one !== undefined));
   for (const { url, answers } of store?.members ?? []) {
     if (!answers) {
       messages.push(`the member ${url} of etcd does not answer, or does not reach most of the others`);
@@ -125,13 +126,14 @@ export const clusterStatusRoutes: Route[] = [
     responses: [{ status: 200, description: 'What one may read of it.', schema: ClusterStatus }],
     handle: async ({ services, judge }) => {
       const all = judge.everywhere('read');
-      const store = all ? { ...(await services.storeState()), revision: services.view.revision } : undefined;
+      const state = all ? await services.storeState() : undefined;
+      const store = state && { engine: state.engine, members: state.members, revision: services.view.revision };
       const controllers = controllersOf(services);
       const nodes = [...services.nodes.items().values()].filter(({ name }) => judge.may('read', 'node', name));
       await freshStatuses(services);
       const policies = [...seenEntries(services, judge)];
       const problems = [
-        ...(all ? [...ofController(services, store), ...ofFollowers(services)] : []),
+        ...(all ? [...ofController(services, state), ...ofFollowers(services)] : []),
         ...nodes.flatMap(ofNode),
         ...policies.flatMap(ofPolicy),
       ];

@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { requireSchema, SCHEMA } from './schema.ts';
+import { SqliteDisk } from './sqlite-disk.ts';
 import { SqliteLeases } from './sqlite-leases.ts';
 import { lockSqlite } from './sqlite-lock.ts';
 import { type Row, toEntry } from './sqlite-rows.ts';
@@ -52,7 +53,7 @@ export function openSqliteStore(file: string, options: SqliteOptions = {}): Stor
     }
     db.exec('PRAGMA synchronous = FULL;');
     db.exec(`BEGIN IMMEDIATE; ${TABLES} COMMIT;`);
-    return new SqliteStore(db, unlock, options.keepRevisions ?? 256);
+    return new SqliteStore(file, db, unlock, options.keepRevisions ?? 256);
   } catch (error) {
     db?.close();
     unlock?.();
@@ -71,11 +72,12 @@ class SqliteStore implements Store {
   readonly #sql;
   readonly #watches: SqliteWatches;
   readonly #leases: SqliteLeases;
+  readonly #disk: SqliteDisk;
   #revision: number;
   #compacted: number;
   #closed = false;
 
-  constructor(db: DatabaseSync, unlock: () => void, keep: number) {
+  constructor(file: string, db: DatabaseSync, unlock: () => void, keep: number) {
     this.#db = db;
     this.#unlock = unlock;
     this.#keep = keep;
@@ -92,6 +94,7 @@ class SqliteStore implements Store {
       compact: db.prepare('DELETE FROM log WHERE revision <= ?'),
       setMeta: db.prepare('UPDATE meta SET value = ? WHERE name = ?'),
     };
+    this.#disk = new SqliteDisk(file, db);
     const meta = new Map<string, number>();
     for (const row of db.prepare('SELECT name, value FROM meta').all()) {
       meta.set(String(row.name), Number(row.value));
@@ -165,7 +168,8 @@ class SqliteStore implements Store {
   }
 
   async state(): Promise<StoreState> {
-    return { engine: 'file', members: [] };
+    const fault = this.#closed ? undefined : this.#disk.look();
+    return { engine: 'file', members: [], ...(fault !== undefined && { fault }) };
   }
 
   async close(): Promise<void> {
@@ -190,8 +194,8 @@ class SqliteStore implements Store {
     const revision = this.#revision + 1;
     let changed = false;
     let compacted = this.#compacted;
-    this.#db.exec('BEGIN IMMEDIATE');
     try {
+      this.#db.exec('BEGIN IMMEDIATE');
       for (const op of ops) {
         changed = this.#apply(op, revision) || changed;
       }
@@ -207,8 +211,9 @@ class SqliteStore implements Store {
       if (this.#db.isTransaction) {
         this.#db.exec('ROLLBACK');
       }
-      throw error;
+      throw this.#disk.failed(error);
     }
+    this.#disk.fault = undefined;
     this.#compacted = compacted;
     if (changed) {
       this.#revision = revision;

@@ -66,6 +66,8 @@ export interface StoreState {
   engine: 'file' | 'etcd';
   /** Members of etcd. `answers`: within a second, and it reaches most of them. */
   members: { url: string; answers: boolean }[];
+  /** Why nothing can be written, with a remedy. Absent: nothing is known of that. */
+  fault?: string;
 }
 
 /** A running watch. */
@@ -98,6 +100,11 @@ export class LeaseExpiredError extends Error {
  */
 export class StoreUnavailableError extends Error {
   override name = 'StoreUnavailableError';
+}
+
+/** The disk of the engine is full, or broken. Its message says so, and what to do. */
+export class StoreDiskError extends Error {
+  override name = 'StoreDiskError';
 }
 
 /** Another controller has taken the store over. This one cannot write to it any more. */
