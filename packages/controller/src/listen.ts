@@ -58,6 +58,20 @@ export function parseTcp(text: string): { host: string; port: number } {
   return { host: match[1] ?? match[2]!, port };
 }
 
+/**
+ * Reads the address at which others reach this host. @throws Error for any other text, and for an
+ * address that names no host
+ */
+export function parseAdvertised(text: string): string {
+  const { host, port } = parseTcp(text);
+  // As in a URL, one address has one text.
+  const { hostname } = new URL(`http://${formatTcp({ host, port })}`);
+  if (/^(0[.]0[.]0[.]0|\[::\]|\[::ffff:0:0\])$/.test(hostname) || port === 0) {
+    throw new Error(`"${text}" is not an address that others can reach: write HOST:PORT, as in ctl-1:7071`);
+  }
+  return text;
+}
+
 /** The address as text. Only a loopback address without TLS has no scheme. */
 export function formatListen(address: ListenAddress): string {
   if ('path' in address) {

@@ -15,7 +15,7 @@ import { type ApiOptions, addApiOptions, checked, controllerOptionsOf } from './
 import { type AuditLogOptions, addAuditOptions, auditOptionsOf } from './audit-options.ts';
 import { startClustered } from './clustered.ts';
 import { type Controller, type ControllerOptions, startController } from './controller.ts';
-import { parseTcp } from './listen.ts';
+import { parseAdvertised, parseTcp } from './listen.ts';
 import { addStoreOptions, etcdOptionsOf, type StoreOptions } from './store/options.ts';
 
 /** Milliseconds after which planning counts as stuck. */
@@ -53,7 +53,8 @@ addStoreOptions(addAuditOptions(addApiOptions(command)))
   .option(
     '--advertise <host:port>',
     'address at which agents and other controllers reach this one, with --etcd (default: the host of --agent-listen, or the name of this host)',
-    (value: string) => checked(value, parseTcp, 'write HOST:PORT.'),
+    (value: string) =>
+      checked(value, parseAdvertised, 'write HOST:PORT at which others reach this host, not 0.0.0.0 or [::].'),
   )
   .option(
     '--reset-admin',

@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
-import { parseListen } from '../src/listen.ts';
+import { parseAdvertised, parseListen } from '../src/listen.ts';
 import { temporaryFolder } from './harness.ts';
 
 const MAIN = path.join(import.meta.dirname, '../src/main.ts');
@@ -139,4 +139,25 @@ test('addresses are read as operators write them', () => {
   ]) {
     assert.throws(() => parseListen(text), /is not an address/, text);
   }
+});
+
+test('an address at which nobody can reach a controller is refused at its start', async (t) => {
+  for (const text of ['ctl-1:7071', '192.0.2.1:7071', '[2001:db8::1]:7071']) {
+    assert.equal(parseAdvertised(text), text);
+  }
+  for (const text of [
+    '0.0.0.0:7071',
+    '0:7071',
+    '[::]:7071',
+    '[0:0::0]:7071',
+    '[::ffff:0.0.0.0]:7071',
+    'ctl-1:0',
+    'x',
+  ]) {
+    assert.throws(() => parseAdvertised(text), /is not an address/, text);
+  }
+  const etcd = ['--etcd', 'http://127.0.0.1:1', '--data', path.join(temporaryFolder(t), 'data')];
+  const { child, log } = run(t, ...etcd, '--advertise', '0.0.0.0:7071');
+  assert.equal(await exitOf(child), 2);
+  assert.match(log(), /--advertise.* at which others reach this host, not 0\.0\.0\.0 or \[::\]/);
 });

@@ -1,8 +1,9 @@
 /** Options of a command that runs a controller: where its store is. */
-import { readSecretFile, yes } from '@mirrorplane/daemon';
+import { yes } from '@mirrorplane/daemon';
 import { type Command, InvalidArgumentError } from 'commander';
 import { isLoopback } from '../listen.ts';
 import type { EtcdOptions } from './etcd/cluster.ts';
+import { checkEtcdFiles, secretOf } from './etcd-files.ts';
 
 /** The values of these options. */
 export interface StoreOptions {
@@ -59,13 +60,11 @@ export function etcdOptionsOf(options: StoreOptions): EtcdOptions | undefined {
   }
   const user =
     name !== undefined && file !== undefined
-      ? { name, password: readSecretFile(file, 'the password of etcd') }
+      ? { name, password: secretOf('--etcd-password-file', file, 'the password of etcd') }
       : undefined;
-  if (key !== undefined) {
-    // It is read with each connection. Here it is refused if others can read it.
-    readSecretFile(key, 'the key of etcd');
-  }
-  return { endpoints: etcd, tls: { ca, certificate, key }, user };
+  const tls = { ca, certificate, key };
+  checkEtcdFiles(tls, etcd);
+  return { endpoints: etcd, tls, user };
 }
 
 function together(...options: [name: string, value: string | undefined][]): void {

@@ -164,8 +164,19 @@ test('etcd: TLS with a client certificate works, and is refused without one and 
   const store = await open({ endpoints, tls: files });
   await write(store, put('a', 1));
   assert.equal((await store.get('a'))?.value, 1);
-  await assert.rejects(open({ endpoints, giveUpMs: 500, tls: { ca: files.ca } }), /cannot open the store in etcd/);
-  await assert.rejects(open({ endpoints, giveUpMs: 500, tls: { ...files, ca: others.ca } }), /certificate/);
+  const plain = await startEtcd(t, 1);
+  const inTheOther = (urls: readonly string[]) =>
+    urls.map((url) => (url.startsWith('https') ? url.replace('https', 'http') : url.replace('http', 'https')));
+  for (const [options, message] of [
+    [{ tls: { ca: files.ca } }, /it asks for a certificate: give --etcd-cert and --etcd-key$/],
+    [{ tls: { ...others, ca: files.ca } }, /it does not trust the certificate in .*: give --etcd-cert and --etcd-key/],
+    [{ tls: { ...files, ca: others.ca } }, /none of the certificates in .* has signed its .* with --etcd-ca$/],
+    [{ tls: {} }, /none of the authorities of this host has signed its .* with --etcd-ca$/],
+    [{ endpoints: inTheOther(endpoints) }, /if it speaks TLS, write https:\/\/ in --etcd$/],
+    [{ endpoints: inTheOther(plain.endpoints), tls: files }, /does not speak TLS: .*write http:\/\/ in --etcd$/],
+  ] as const) {
+    await assert.rejects(open({ endpoints, giveUpMs: 2000, ...options }), { message });
+  }
   assert.equal((await write(store, put('a', 2))).ok, true);
 });
 

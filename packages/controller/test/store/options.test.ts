@@ -1,11 +1,12 @@
 /** Options that say where the store is. */
 import assert from 'node:assert/strict';
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { Command } from 'commander';
 import { addStoreOptions, etcdOptionsOf } from '../../src/store/options.ts';
 import { temporaryFolder } from '../harness.ts';
+import { makeEtcdFiles } from './etcd-members.ts';
 
 const optionsOf = (...words: string[]) => {
   const command = addStoreOptions(new Command())
@@ -25,11 +26,10 @@ test('members are divided by commas or given one by one, and a password is read 
 });
 
 test('a key that others can read is refused, and one of its owner is not', (t) => {
-  const file = path.join(temporaryFolder(t), 'own.key');
-  writeFileSync(file, 'a key\n');
-  const words = ['--etcd', 'https://a:2379', '--etcd-cert', 'own.crt', '--etcd-key', file];
+  const { certificate, key } = makeEtcdFiles(t);
+  const words = ['--etcd', 'https://a:2379', '--etcd-cert', certificate, '--etcd-key', key];
   for (const mode of [0o644, 0o640, 0o604, 0o620]) {
-    chmodSync(file, mode);
+    chmodSync(key, mode);
     const isOpen = (mode & 0o027) !== 0;
     if (isOpen) {
       assert.throws(
@@ -38,13 +38,43 @@ test('a key that others can read is refused, and one of its owner is not', (t) =
         mode.toString(8),
       );
     } else {
-      assert.equal(optionsOf(...words)?.tls?.key, file);
+      assert.equal(optionsOf(...words)?.tls?.key, key);
     }
   }
-  chmodSync(file, 0o600);
-  assert.equal(optionsOf(...words)?.tls?.key, file);
-  rmSync(file);
-  assert.throws(() => optionsOf(...words), /ENOENT.*own\.key/);
+  chmodSync(key, 0o600);
+  assert.equal(optionsOf(...words)?.tls?.key, key);
+});
+
+test('files of TLS that cannot be right are refused with the name of their option', (t) => {
+  const [files, others] = [makeEtcdFiles(t), makeEtcdFiles(t)];
+  const folder = temporaryFolder(t);
+  const file = (name: string, content: string) => {
+    writeFileSync(path.join(folder, name), content, { mode: 0o600 });
+    return path.join(folder, name);
+  };
+  const etcd = ['--etcd', 'https://a:2379'];
+  const text = file('text', 'no certificate\n');
+  const damaged = file('damaged', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+  const absent = path.join(folder, 'absent');
+  for (const [words, message] of [
+    [['--etcd-ca', absent], /^--etcd-ca: there is no file .*absent$/],
+    [['--etcd-ca', text], /^--etcd-ca: .*text has no certificate in PEM/],
+    [['--etcd-ca', damaged], /^--etcd-ca: a certificate in .*damaged is damaged/],
+    [['--etcd-ca', folder], /^--etcd-ca: EISDIR/],
+    [['--etcd-cert', absent, '--etcd-key', files.key], /^--etcd-cert: there is no file/],
+    [['--etcd-cert', files.certificate, '--etcd-key', absent], /^--etcd-key: there is no file/],
+    [['--etcd-cert', files.certificate, '--etcd-key', text], /^--etcd-key: .*text has no key in PEM/],
+    [['--etcd-cert', files.certificate, '--etcd-key', others.key], /^--etcd-key: .* is not the key of the certificate/],
+    [['--etcd-user', 'x', '--etcd-password-file', absent], /^--etcd-password-file: there is no file/],
+  ] as const) {
+    assert.throws(() => optionsOf(...etcd, ...words), { message });
+  }
+  const all = ['--etcd-ca', files.ca, '--etcd-cert', files.certificate, '--etcd-key', files.key];
+  assert.equal(optionsOf(...etcd, ...all)?.tls?.ca, files.ca);
+  assert.throws(
+    () => optionsOf('--etcd', 'http://127.0.0.1:2379', ...all),
+    /^Error: --etcd-ca is given, and no member/,
+  );
 });
 
 test('an address that is none, and an option whose partner is missing, are refused by name', () => {

@@ -5,9 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../store.ts';
 import { EtcdError, STATUS } from './errors.ts';
-import { type EtcdTls, Member, type Receiver, type Running } from './member.ts';
+import { Member, type Receiver, type Running } from './member.ts';
 import { answers, authenticateRequest, type Call, rangeRequest } from './messages.ts';
 import { Stopping } from './stopping.ts';
+import type { EtcdTls } from './tls.ts';
 
 /** How to reach etcd. */
 export interface EtcdOptions {

@@ -7,15 +7,8 @@ import { readFileSync } from 'node:fs';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { EtcdError, STATUS } from './errors.ts';
 import { CALLS, type Call } from './messages.ts';
-
-/** Files for TLS, in PEM. They are read at each connect, so that renewed ones are used. */
-export interface EtcdTls {
-  /** Certificates that may have signed those of the members. Default: those of the system. */
-  ca?: string | undefined;
-  /** Own certificate and its key, where etcd asks for one. */
-  certificate?: string | undefined;
-  key?: string | undefined;
-}
+import type { EtcdTls } from './tls.ts';
+import { CUT, whyUnreachable } from './unreachable.ts';
 
 /** Milliseconds that a connect may take. */
 const CONNECT_MS = 2000;
@@ -43,6 +36,8 @@ export class Member {
   readonly #tls: EtcdTls;
   #session: ClientHttp2Session | undefined;
   #pings: NodeJS.Timeout | undefined;
+  /** Whether the member has spoken HTTP/2 on the last session. */
+  #hasSpoken = false;
 
   /** @param url `http://HOST:PORT` or `https://HOST:PORT` */
   constructor(url: string, tls: EtcdTls) {
@@ -78,7 +73,7 @@ export class Member {
         ...(options.hasLeader && { hasleader: 'true' }),
       });
     } catch (error) {
-      queueMicrotask(() => done(unreachable(this.url, error as Error)));
+      queueMicrotask(() => done(this.#unreachable(error as Error)));
       return { end: () => (ended = true) };
     }
     let status: EtcdError | undefined;
@@ -96,10 +91,8 @@ export class Member {
         () => stream.close(constants.NGHTTP2_CANCEL),
       ),
     );
-    stream.on('error', (error) => done(unreachable(this.url, error)));
-    stream.on('close', () =>
-      done(status ?? (known ? undefined : unreachable(this.url, new Error('the call was cut')))),
-    );
+    stream.on('error', (error) => done(this.#unreachable(error)));
+    stream.on('close', () => done(status ?? (known ? undefined : this.#unreachable(new Error(CUT)))));
     stream.write(framed(request));
     // A watch stays open in this direction: etcd ends it when its client does.
     if (call !== 'watch') {
@@ -111,6 +104,11 @@ export class Member {
         stream.close(constants.NGHTTP2_CANCEL);
       },
     };
+  }
+
+  #unreachable(error: Error): EtcdError {
+    const failed = { url: this.url, tls: this.#tls, hasSpoken: this.#hasSpoken };
+    return new EtcdError(STATUS.unavailable, whyUnreachable(error, failed));
   }
 
   close(): void {
@@ -129,6 +127,10 @@ export class Member {
     const { ca, certificate, key } = this.#tls;
     const session = connect(this.url, { ca: read(ca), cert: read(certificate), key: read(key) });
     this.#session = session;
+    this.#hasSpoken = false;
+    session.on('remoteSettings', () => {
+      this.#hasSpoken = true;
+    });
     const slow = setTimeout(() => session.destroy(new Error(`no connection after ${CONNECT_MS} ms`)), CONNECT_MS);
     session.on('connect', () => clearTimeout(slow));
     session.on('close', () => clearTimeout(slow));
@@ -154,10 +156,6 @@ function ping(session: ClientHttp2Session): void {
   }
   unanswered.add(session);
   session.ping(() => unanswered.delete(session));
-}
-
-function unreachable(url: string, error: Error): EtcdError {
-  return new EtcdError(STATUS.unavailable, `${url}: ${error.message}`);
 }
 
 /** The error of headers or trailers. Undefined without one. */
