@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { ClusterStatus, MAX_STATUS_PROBLEMS, type StatusProblem } from '@mirrorplane/contract';
 import manifest from '../../package.json' with { type: 'json' };
+import type { ControllerRecord } from '../cluster/controllers.ts';
 import { ProblemError } from '../problems/problems.ts';
 import { timeAhead } from '../problems/time-ahead.ts';
 import type { Services } from '../services.ts';
@@ -85,7 +86,20 @@ function ofFollowers({ leadership, clock }: Services): StatusProblem[] {
       const message = `the controller of host ${host} is not heard of any more: start it. If it is gone for good, it is forgotten after a week`;
       return { kind: 'controller', name: agents, message };
     });
-  return [...unfit, ...unlinked, ...lost];
+  // A new run may have the address of the one before, which is listed for some seconds more.
+  const old = controllers.all().filter(({ startedAt }) => !isNew(startedAt));
+  return [...unfit, ...unlinked, ...lost, ...ofSameAddress(old)];
+}
+
+/** Controllers that others take for one, because they say that they have the same address. */
+function ofSameAddress(controllers: readonly ControllerRecord[]): StatusProblem[] {
+  const shared = [...Map.groupBy(controllers, ({ agents }) => agents)].filter(([, those]) => those.length > 1);
+  return shared.map(([name, those]) => {
+    const hosts = those.map(({ host }) => host).sort();
+    const where = hosts.join(' and ');
+    const message = `${those.length} controllers have this address, on the hosts ${where}: give each of them its own with --advertise`;
+    return { kind: 'controller', name, message };
+  });
 }
 
 function ofNode({ name, state, problems }: NodeEntry): StatusProblem[] {

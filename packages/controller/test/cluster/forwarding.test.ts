@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { connect as connectTcp } from 'node:net';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
@@ -276,6 +277,41 @@ test('the status names all controllers and who leads, and one without the key of
   await follower.close();
   assert.equal(await benches.ctl('get', '/mirrorplane/leader'), '');
   assert.equal(third.leading(), undefined);
+});
+
+test('two controllers with one address are a problem that names their hosts', async (t) => {
+  let ahead = 0;
+  const { benches, leader, endpoints, folder } = await pair(t, { clock: () => Date.now() + ahead });
+  const address = `127.0.0.1:${leader.agentPort}`;
+  const shared = async () => {
+    const { controllers, problems } = (await benches.leader.get('/api/v1/status')).body;
+    const found = problems.filter(({ message }: { message: string }) => /controllers have this address/.test(message));
+    return { listed: controllers.filter(({ agents }: { agents: string }) => agents === address).length, found };
+  };
+  mkdirSync(path.join(folder, 'three'), { mode: 0o700 });
+  const third = await startClustered({
+    data: path.join(folder, 'three'),
+    listen: ['127.0.0.1:0'],
+    agentListen: '127.0.0.1:0',
+    advertise: address,
+    logger: createLog('controller', 'silent'),
+    etcd: { endpoints },
+  });
+  t.after(() => third.close());
+  await until('both are listed', async () => (await shared()).listed === 2, { limitMs: 30_000 });
+  ahead = 60_000;
+  const { found } = await shared();
+  assert.deepEqual(
+    found.map(({ name, message }: { name: string; message: string }) => [name, message]),
+    [
+      [
+        address,
+        `2 controllers have this address, on the hosts ${hostname()} and ${hostname()}: give each of them its own with --advertise`,
+      ],
+    ],
+  );
+  await third.close();
+  await until('one of them is gone', async () => (await shared()).found.length === 0, { limitMs: 30_000 });
 });
 
 test('without a leader that it reaches, a follower answers 503 with Retry-After, and is alive', async (t) => {
