@@ -15,6 +15,7 @@ const ETCD = [1, 2, 3].map((number) => ({
   url: `http://127.0.0.${number}:2379`,
   peer: `http://127.0.0.${number}:2380`,
 }));
+const URLS = ETCD.map(({ url }) => url).join();
 const LIMIT = { limitMs: 120_000, pauseMs: 50 };
 
 export interface LabController {
@@ -52,21 +53,10 @@ export class LabControllers {
    */
   static async start(lab: Lab): Promise<LabControllers> {
     const cluster = new LabControllers(lab);
-    const data = join(lab.runDir, 'controller');
+    const data = dataOf(lab);
     await lab.stopController();
     cluster.#startEtcd();
-    const urls = ETCD.map(({ url }) => url).join();
-    const copy = asUser('controller', [
-      lab.state.command,
-      'store',
-      'copy',
-      '--to',
-      'etcd',
-      '--data',
-      data,
-      '--etcd',
-      urls,
-    ]);
+    const copy = copyStore(lab, 'etcd');
     await until('etcd takes the store', async () => (await lab.exec('ctl', copy, { check: false })).code === 0, LIMIT);
     for (const number of [1, 2, 3]) {
       const own = number === 1 ? data : `${data}-${number}`;
@@ -77,7 +67,7 @@ export class LabControllers {
         copyFileSync(join(data, 'cluster.key'), join(own, 'cluster.key'));
         chownSync(join(own, 'cluster.key'), uid, gid);
       }
-      const one = cluster.#controller(number, own, urls);
+      const one = cluster.#controller(number, own, URLS);
       cluster.all.push(one);
       one.start();
       await until('it serves', async () => (await one.call('GET', '/readyz')).status === 200, LIMIT);
@@ -85,11 +75,12 @@ export class LabControllers {
     return cluster;
   }
 
-  /** Ends all, and starts the controller of the lab again. */
+  /** Ends all, and starts the controller of the lab again, with the store of these. */
   async close(): Promise<void> {
     for (const one of this.all) {
       await one.kill('SIGKILL');
     }
+    await this.#lab.exec('ctl', [...copyStore(this.#lab, 'file'), '--overwrite']);
     for (const child of this.#children) {
       await ended(child, 'SIGKILL');
     }
@@ -160,6 +151,14 @@ export class LabControllers {
       call: (method, path, body) => call({ socketPath, method, path, token: token() }, body),
     };
   }
+}
+
+const dataOf = (lab: Lab) => join(lab.runDir, 'controller');
+
+/** Copies the store of the lab's controller to etcd, or back. */
+function copyStore(lab: Lab, to: 'etcd' | 'file'): string[] {
+  const words = ['store', 'copy', '--to', to, '--data', dataOf(lab), '--etcd', URLS];
+  return asUser('controller', [lab.state.command, ...words]);
 }
 
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

@@ -70,6 +70,7 @@ import { Decisions } from './store/decisions.ts';
 import { Stopping } from './store/etcd/stopping.ts';
 import type { EtcdStoreOptions } from './store/etcd.ts';
 import { openWholeStore } from './store/open.ts';
+import { noteWhere } from './store/place.ts';
 import { View } from './store/view.ts';
 import { StreamHub } from './streams/hub.ts';
 import { topicSources } from './streams/sources.ts';
@@ -185,6 +186,7 @@ async function open(options: ControllerOptions, closers: Closers) {
   // With etcd, the files of the data directory are copies: others may have led meanwhile.
   const shared = await openShared({ data, store, log });
   closers.add(() => shared?.close());
+  noteWhere({ data, etcd: options.etcd, log });
   const latest = new LatestTime({
     file: path.join(data, LATEST_TIME_FILE),
     clock,

@@ -5,7 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@mirrorplane/daemon';
 import { type Follower, followShared, NotSharedError } from './shared/follow.ts';
+import { requireWhole } from './store/contents.ts';
 import { type EtcdStoreOptions, openEtcdStore } from './store/etcd.ts';
+import { noteWhere } from './store/place.ts';
 import { type Store, StoreUnavailableError } from './store/store.ts';
 
 /** Milliseconds before another try. */
@@ -87,7 +89,10 @@ export class FollowedFiles {
           await this.#store.close();
           return;
         }
+        // Another one is written there, or the store goes on in a file.
+        await requireWhole(this.#store);
         this.#follower = await followShared({ data, store: this.#store, log });
+        noteWhere({ data, etcd, log });
         this.#know(true, undefined);
       } catch (error) {
         if (error instanceof NotSharedError) {

@@ -16,7 +16,7 @@ import { type AuditLogOptions, addAuditOptions, auditOptionsOf } from './audit-o
 import { startClustered } from './clustered.ts';
 import { type Controller, type ControllerOptions, startController } from './controller.ts';
 import { parseAdvertised, parseTcp } from './listen.ts';
-import { addStoreOptions, etcdOptionsOf, type StoreOptions } from './store/options.ts';
+import { addStoreOptions, etcdOptionsOf, type StoreOptions, withoutEtcd } from './store/options.ts';
 
 /** Milliseconds after which planning counts as stuck. */
 const STUCK_MS = 60_000;
@@ -84,6 +84,9 @@ async function main(): Promise<void> {
   await keepOnly(process.geteuid?.() === 0 ? AS_ROOT : []);
   const logger = createLog('controller', logLevel);
   const etcd = etcdOptionsOf(api);
+  if (etcd === undefined) {
+    withoutEtcd({ '--advertise': advertise });
+  }
   if (resetAdmin) {
     const nowhere = { listen: [], agentListen: '127.0.0.1:0', ...(etcd && { etcd }) };
     const { firstPassword, close } = await startController({ data, logger, ...nowhere, resetAdmin });

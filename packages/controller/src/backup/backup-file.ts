@@ -51,10 +51,23 @@ export async function writeBackup(
     await pipeline(Readable.from(textOf(head, lines)), createGzip(), target.createWriteStream({ flush: true }));
     await rename(draft, file);
   } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
+    await rm(draft, { force: true }).catch(() => undefined);
+    throw ofFile(file, error as NodeJS.ErrnoException);
   }
   syncFolder(path.dirname(file));
+}
+
+/** What an operator can do about a file that cannot be written. Other errors are of what is read. */
+function ofFile(file: string, error: NodeJS.ErrnoException): Error {
+  const folder = path.dirname(file);
+  const { code = '', syscall } = error;
+  if (error.path === draftOf(file) && code === 'ENOENT') {
+    return new Error(`cannot write ${file}: there is no folder ${folder}: make it, with mode 0700`);
+  }
+  if (syscall === 'write' && ['ENOSPC', 'EDQUOT'].includes(code)) {
+    return new Error(`cannot write ${file}: ${folder} is full. An older file of this name is as it was`);
+  }
+  return error.path === draftOf(file) ? new Error(`cannot write ${file}: ${error.message}`) : error;
 }
 
 async function* textOf(head: object, lines: AsyncIterable<BackupLine>): AsyncGenerator<string> {

@@ -4,26 +4,19 @@ import path from 'node:path';
 import { exitForUsage } from '@mirrorplane/daemon';
 import { Command, Option } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
-import { clusterKeyFile } from '../shared/cluster-key.ts';
 import { LATEST_TIME_FILE } from '../shared/local-files.ts';
-import { type Contents, contentsOf, digestOf, fill } from '../store/contents.ts';
-import { openStore, openToRead, openWholeStore, type StorePlace, storeFile } from '../store/open.ts';
+import { type Contents, contentsOf, digestOf, fill, isInterrupted, requireSome } from '../store/contents.ts';
+import { openStore, openToRead, openWholeStore, type StorePlace, using } from '../store/open.ts';
 import { addStoreOptions, etcdOptionsOf, type StoreOptions } from '../store/options.ts';
-import { FILLING_KEY } from '../store/records.ts';
-import type { Store } from '../store/store.ts';
+import { notePlace, requireInFile } from '../store/place.ts';
+import { clusterKeyFile, storeFile } from '../store/store-file.ts';
 import { HighestRevision } from './audited-revision.ts';
 import { type BackupHead, type BackupLine, readBackup, writeBackup } from './backup-file.ts';
+import { copyToEtcd, copyToFile } from './copy.ts';
 import { DataWriter, dataFiles, dataLines, isDataFile } from './data-files.ts';
 import { resetTime } from './reset-time.ts';
 import { asRestored } from './restored.ts';
-import {
-  emptyForFiles,
-  makeNextKey,
-  requireUnshared,
-  SharedBackup,
-  useNextKey,
-  writeSharedFiles,
-} from './shared-part.ts';
+import { emptyForFiles, makeNextKey, requireUnshared, SharedBackup, useNextKey } from './shared-part.ts';
 
 interface Arguments extends StoreOptions {
   data: string;
@@ -83,22 +76,11 @@ async function copy({ to, overwrite = false, ...options }: Arguments & { to: 'et
   if (etcd === undefined) {
     throw new Error('name the etcd cluster with --etcd');
   }
-  if (to === 'etcd' && !existsSync(storeFile(data))) {
-    throw new Error(`${storeFile(data)} is not there: is this the data directory of the controller?`);
-  }
-  const [from, target]: StorePlace[] = to === 'etcd' ? [{ data }, { data, etcd }] : [{ data, etcd }, { data }];
-  const contents = await using(await openWholeStore(from!), async (source) => {
-    const found = await contentsOf(source);
-    await using(await openStore(target!), async (store) => {
-      await requireUnshared(store, overwrite);
-      const meanwhile = () =>
-        to === 'etcd' ? emptyForFiles(store, data, new DataWriter(data)) : writeSharedFiles(data, source);
-      await fill(store, found, { overwrite, meanwhile });
-    });
-    return found;
-  });
+  const contents = await (to === 'etcd' ? copyToEtcd : copyToFile)({ data, etcd, overwrite });
   own(data);
-  return `copied ${described(contents)} to ${to === 'etcd' ? 'etcd' : storeFile(data)}`;
+  return to === 'etcd'
+    ? `copied ${described(contents)} to etcd: start the controller with --etcd. Without it, none starts here`
+    : `copied ${described(contents)} to ${storeFile(data)}: start the controller without --etcd. With it, none leads there any more: stop and disable the others`;
 }
 
 async function backup(file: string, options: Arguments): Promise<string> {
@@ -109,6 +91,7 @@ async function backup(file: string, options: Arguments): Promise<string> {
     // The store first: the audit log must have all that the store knows of it. What is committed
     // meanwhile is in the logs, and not in the store.
     const contents = await contentsOf(store);
+    requireSome(contents, etcd ? `etcd (${etcd.endpoints.join()})` : storeFile(data), NOT_THIS_ONE);
     const head = { version: manifest.version, madeAt: new Date().toISOString(), revision: contents.revision };
     const shared = await SharedBackup.open(data, store);
     await writeBackup(file, head, linesOf(contents, data, shared));
@@ -116,6 +99,8 @@ async function backup(file: string, options: Arguments): Promise<string> {
     return `wrote ${described(contents)}, and ${files.size} files of ${data}, to ${file}: keep it secret`;
   });
 }
+
+const NOT_THIS_ONE = 'is this the one that the controller uses?';
 
 async function forgetTime(options: Arguments): Promise<string> {
   const { data } = options;
@@ -162,11 +147,13 @@ async function restore(file: string, { overwrite = false, ...options }: Argument
   const { data } = options;
   const contents = await checkBackup(file);
   const present = dataFiles(data);
-  const place = { data, etcd: etcdOptionsOf(options) };
+  const etcd = etcdOptionsOf(options);
+  if (etcd === undefined) {
+    requireInFile(data);
+  }
   const files = new DataWriter(data);
-  await using(await openStore(place), async (store) => {
-    const isInterrupted = (await store.get(FILLING_KEY)) !== undefined;
-    if (present.length > 0 && !overwrite && !isInterrupted) {
+  await using(await openStore({ data, etcd }), async (store) => {
+    if (present.length > 0 && !overwrite && !(await isInterrupted(store))) {
       throw new Error(`${data} has files of a controller (${present[0]}): say --overwrite if they may be replaced`);
     }
     await requireUnshared(store, overwrite);
@@ -174,7 +161,7 @@ async function restore(file: string, { overwrite = false, ...options }: Argument
       await emptyForFiles(store, data, files);
       await writeFiles(file, files);
     };
-    await fill(store, asRestored(contents, new Date()), { overwrite, meanwhile });
+    await fill(store, asRestored(contents, new Date()), { overwrite, meanwhile, filled: () => notePlace(data, etcd) });
   });
   own(data);
   return `restored ${described(contents)}, and ${dataFiles(data).length} files, as of ${contents.madeAt}`;
@@ -196,6 +183,7 @@ async function checkBackup(file: string): Promise<Contents & Pick<BackupHead, 'm
       throw new Error(`${file} has a file "${line.file}", which is none of a controller`);
     }
   }
+  requireSome({ entries }, file, 'it was made of an empty store.');
   // A backup of a running controller has lines of changes that came after its store. No other change
   // may get their revisions.
   const { revision, madeAt, version } = head!;
@@ -212,18 +200,16 @@ async function writeFiles(file: string, files: DataWriter): Promise<void> {
   await files.close();
 }
 
-async function using<T, S extends Pick<Store, 'close'>>(store: S, use: (store: S) => Promise<T>): Promise<T> {
-  try {
-    return await use(store);
-  } finally {
-    await store.close();
-  }
-}
-
-/** @throws Error if there is no embedded store, and no etcd is named */
+/** @throws Error if there is no directory, or if it has no embedded store and no etcd is named */
 function requireStore(data: string, etcd: StorePlace['etcd']): void {
-  if (etcd === undefined && !existsSync(storeFile(data))) {
-    throw new Error(`${storeFile(data)} is not there: name the data directory of the controller, or its --etcd`);
+  if (!statSync(data, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new Error(`there is no directory ${data}: name the data directory of the controller`);
+  }
+  if (etcd === undefined) {
+    requireInFile(data);
+    if (!existsSync(storeFile(data))) {
+      throw new Error(`${storeFile(data)} is not there: name the data directory of the controller, or its --etcd`);
+    }
   }
 }
 

@@ -5,15 +5,16 @@ import path from 'node:path';
 import { hashOfLine, parseChainLine } from '@mirrorplane/contract/audit-chain';
 import { AUDIT_LOG, isBeginning } from '../shared/audit-local.ts';
 import { ClusterKey, writeClusterKey } from '../shared/cluster-key.ts';
-import { dropFormerKey, isSealedBy, type Mark, readMark, requireKey } from '../shared/mark.ts';
+import { dropFormerKey, isSealedBy, type Mark, markOperation, readMark, requireKey } from '../shared/mark.ts';
 import { emptyFor } from '../shared/move.ts';
-import { MOVING_FILE } from '../shared/moving.ts';
+import { isMovedFrom, MOVING_FILE, movedElsewhere } from '../shared/moving.ts';
 import { readPieces } from '../shared/pieces.ts';
 import { writeData } from '../shared/shared.ts';
 import { eventsText } from '../shared/shared-events.ts';
 import { COUNTERS_PREFIX, EVENTS_TOLD, readFiles, SharedFiles } from '../shared/shared-files.ts';
 import { SharedWriter } from '../shared/writer.ts';
-import { FILLING_KEY } from '../store/records.ts';
+import { type Away, markAway } from '../store/away.ts';
+import { isInterrupted } from '../store/contents.ts';
 import type { SharedSpace, Store } from '../store/store.ts';
 import type { BackupLine } from './backup-file.ts';
 import type { DataWriter, OpenFile, SharedPart } from './data-files.ts';
@@ -92,19 +93,36 @@ async function keyInUse(
 
 /** @throws Error with a remedy if controllers share something, and it may not be overwritten */
 export async function requireUnshared(store: Pick<Store, 'shared' | 'get'>, overwrite: boolean): Promise<void> {
-  const isInterrupted = (await store.get(FILLING_KEY)) !== undefined;
-  if (store.shared && !overwrite && !isInterrupted && (await readMark(store.shared))) {
+  if (store.shared && !overwrite && !(await isInterrupted(store)) && (await readMark(store.shared))) {
     throw new Error('the etcd to write has the authority and the logs of controllers: say --overwrite if they may go');
   }
 }
 
-/** Makes the files of a data directory those that the store has, if controllers share them there. */
+/**
+ * Makes the files of a data directory those that the store has, if controllers share them there.
+ * @throws Error with a remedy if they are those of another data directory, and not in the store yet
+ */
 export async function writeSharedFiles(data: string, { shared: space }: Pick<Store, 'shared'>): Promise<void> {
   const mark = space && (await readMark(space));
-  if (mark) {
+  if (mark?.id !== undefined) {
+    // No controller has started since the copy to etcd: what is to be moved is still here.
+    if (!isMovedFrom(data, mark)) {
+      throw movedElsewhere(mark);
+    }
+  } else if (mark) {
     const key = requireKey(data, mark);
     const files = await SharedFiles.open(new SharedWriter(space), key, []);
     await writeData({ data, space, key, files }, { info: () => undefined }, true);
+  }
+}
+
+/** Says in etcd that the store goes on in a file: controllers that follow hear it at once. */
+export async function leaveEtcd(store: Pick<Store, 'shared' | 'txn'>, data: string, away: Away): Promise<void> {
+  await markAway(store, away);
+  const { shared: space } = store;
+  const mark = space && (await readMark(space));
+  if (mark) {
+    await new SharedWriter(space).write([markOperation(requireKey(data, mark), { ...mark, ...away, state: 'away' })]);
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Makes the audit log of a data directory the beginning of that in the store, and adds lines to it.
- * Lines that the store does not have were never acknowledged: another controller wrote in their
- * place. They are kept beside the log. So are lines that are older than all that the store has.
+ * Lines that the store does not have were never acknowledged, because another controller wrote in
+ * their place, or are from before a restore or a copy of the store. They are kept beside the log. So are lines that are older than all that the store has.
  */
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { open, truncate, writeFile } from 'node:fs/promises';

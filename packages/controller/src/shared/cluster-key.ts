@@ -8,21 +8,12 @@
  * first place, and the former one is below it until nothing is sealed with that any more.
  */
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fchownSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import path from 'node:path';
+import { existsSync } from 'node:fs';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { draftOf, replaceFileSync, syncFolder } from '@mirrorplane/base';
+import { replaceFileSync } from '@mirrorplane/base';
 import { readSecretFile } from '@mirrorplane/daemon';
+import { replaceOwned } from '../store/owned-file.ts';
+import { clusterKeyFile } from '../store/store-file.ts';
 
 const KEY_BYTES = 32;
 /** Before a key that does not seal yet. */
@@ -44,9 +35,6 @@ const MOST_BYTES = 64 << 20;
 export class SealError extends Error {
   override name = 'SealError';
 }
-
-/** Path of the key. */
-export const clusterKeyFile = (data: string) => path.join(data, 'cluster.key');
 
 export class ClusterKey {
   /** The first one seals, all open. */
@@ -170,23 +158,7 @@ export class ClusterKey {
 
 /** Writes the file. It gets the owner of the data directory, so root may call this for the controller. */
 export function writeClusterKey(data: string, text: string): void {
-  const file = clusterKeyFile(data);
-  const draft = draftOf(file);
-  rmSync(draft, { force: true });
-  const descriptor = openSync(draft, 'wx', 0o600);
-  try {
-    writeFileSync(descriptor, text);
-    if (process.geteuid?.() === 0) {
-      // By the descriptor: the owner of the directory could put a link there meanwhile.
-      const { uid, gid } = statSync(data);
-      fchownSync(descriptor, uid, gid);
-    }
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  renameSync(draft, file);
-  syncFolder(data);
+  replaceOwned(clusterKeyFile(data), text);
 }
 
 /** What a value has, if this secret has sealed it with this name. */

@@ -12,7 +12,7 @@ import type { SharedSpace, Store, StoreEvent, Watch } from '../store/store.ts';
 import { AUDIT_LOG, LocalAudit } from './audit-local.ts';
 import type { ClusterKey } from './cluster-key.ts';
 import { writeLocalFiles } from './local-files.ts';
-import { dropFormerKey, MARK_KEY, parseMark, readMark, requireKey, type StoredMark } from './mark.ts';
+import { dropFormerKey, MARK_KEY, parseMark, readMark, requireHere, requireKey, type StoredMark } from './mark.ts';
 import { isMovedFrom, movedElsewhere } from './moving.ts';
 import { openPiece, type Piece, parsePieceKey, readPieces } from './pieces.ts';
 import { said } from './said.ts';
@@ -68,6 +68,7 @@ const NOTHING = 'no controller has led with this etcd yet: it has nothing that c
  * @throws NotSharedError if they do not, and this one may be the first; Error with a remedy
  */
 function requireShared(data: string, mark: StoredMark | undefined): ClusterKey {
+  requireHere(mark);
   if (mark?.state === 'shared') {
     return requireKey(data, mark);
   }

@@ -2,19 +2,28 @@
  * What the shared space says of itself: whether controllers share their files by it, and with which
  * key its values are sealed.
  */
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { type Away, awayError } from '../store/away.ts';
 import { allEntries } from '../store/shared-space.ts';
 import type { SharedOperation, SharedRange, SharedSpace } from '../store/store.ts';
-import { ClusterKey, clusterKeyFile, writeClusterKey } from './cluster-key.ts';
+import { clusterKeyFile } from '../store/store-file.ts';
+import { ClusterKey, writeClusterKey } from './cluster-key.ts';
 
 export const MARK_KEY = 'about';
 /** Sealed, so that a key is known to be the right one. */
 const CHECKED = 'mirrorplane';
 
 export interface Mark {
-  /** `moving`: files of one data directory are on their way, or are to be. `shared`: all are there. */
-  state: 'moving' | 'shared';
+  /**
+   * `moving`: files of one data directory are on their way, or are to be. `shared`: all are there.
+   * `away`: the store goes on in a file, at `data` on `host`.
+   */
+  state: 'moving' | 'shared' | 'away';
   /** Of `moving`: which data directory that is (`isMovedFrom`). */
   id?: string;
+  /** Of `away`: since when. ISO 8601. */
+  at?: string;
   /** Host and data directory of the controller that began. It has the key. */
   host: string;
   data: string;
@@ -42,6 +51,13 @@ export function parseMark(value: Buffer): StoredMark {
   return JSON.parse(value.toString()) as StoredMark;
 }
 
+/** @throws Error for an operator if the store goes on in a file */
+export function requireHere(mark: Mark | undefined): void {
+  if (mark?.state === 'away') {
+    throw awayError(mark as Mark & Away);
+  }
+}
+
 /** The operation that writes it. A `check` that it has stays. */
 export function markOperation(key: ClusterKey, mark: Mark): SharedOperation {
   const stored: StoredMark = { ...mark, check: mark.check ?? checkOf(key) };
@@ -65,7 +81,12 @@ export function isSealedBy(key: ClusterKey, { check, former }: StoredMark): bool
  */
 export function requireKey(data: string, { host, data: where, check, former }: StoredMark): ClusterKey {
   const file = clusterKeyFile(data);
-  const remedy = `copy ${clusterKeyFile(where)} of the host ${host}, or of any other controller of this cluster, to ${file} (mode 0600), and start again. Nothing was changed`;
+  const isHere = host === hostname() && path.resolve(data) === where;
+  const source = isHere
+    ? 'cluster.key from your safe place, or from another controller of this cluster,'
+    : `${clusterKeyFile(where)} of the host ${host}, or of any other controller of this cluster,`;
+  const lost = isHere ? '. If it is lost everywhere, restore a backup' : '';
+  const remedy = `copy ${source} to ${file} (mode 0600), and start again${lost}. Nothing was changed`;
   const key = ClusterKey.read(data);
   if (key === undefined) {
     throw new Error(`there is no ${file}, and the store in etcd is sealed with one: ${remedy}`);

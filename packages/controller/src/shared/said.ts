@@ -7,7 +7,7 @@ export function said({ aside, older, missing }: CaughtUp): string[] {
     ...(aside === undefined
       ? []
       : [
-          `the audit log of this data directory had lines that etcd does not have, and that were never acknowledged: they are in ${aside}.*, and the log goes on by that in etcd`,
+          `the audit log of this data directory had lines that etcd does not have. They were never acknowledged, or are from before a restore or a copy of the store to etcd. They are in ${aside}.*, and the log goes on by that in etcd`,
         ]),
     ...(older === undefined
       ? []

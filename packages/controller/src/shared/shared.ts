@@ -15,7 +15,7 @@ import type { SharedSpace, Store } from '../store/store.ts';
 import { AUDIT_LOG, auditBegins, type CaughtUp, LocalAudit } from './audit-local.ts';
 import { ClusterKey, SealError } from './cluster-key.ts';
 import { hasAuthority, LATEST_TIME_FILE, readLocalFiles, writeLocalFiles } from './local-files.ts';
-import { dropFormerKey, type Mark, markOperation, readMark, requireKey, type StoredMark } from './mark.ts';
+import { dropFormerKey, type Mark, markOperation, readMark, requireHere, requireKey, type StoredMark } from './mark.ts';
 import { moveToStore } from './move.ts';
 import { beginMoving, endMoving, isMovedFrom, movedElsewhere } from './moving.ts';
 import { readPieces } from './pieces.ts';
@@ -159,6 +159,7 @@ export async function openShared({ data, store, log }: Parts): Promise<Shared | 
     return undefined;
   }
   const found = await readMark(space);
+  requireHere(found);
   const writer = new SharedWriter(space);
   let mark: Mark;
   let key: ClusterKey;

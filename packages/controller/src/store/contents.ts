@@ -1,5 +1,6 @@
 /** All that a store has, apart from its engine: for copies to another store, and for backups. */
 import { createHash } from 'node:crypto';
+import { awayError, awayOf } from './away.ts';
 import { FILLING_KEY, GENERATION_KEY, type GenerationRecord } from './records.ts';
 import type { Json, Operation, Snapshot, Store } from './store.ts';
 
@@ -18,10 +19,12 @@ const MOST_KEYS = 4000;
 export async function contentsOf(store: { range(prefix: ''): Promise<Snapshot> }): Promise<Contents> {
   const { entries, revision } = await store.range('');
   return {
-    entries: entries.map(({ key, value, modRevision }) => ({
-      key,
-      value: key === GENERATION_KEY ? withRevisions(value as GenerationRecord, modRevision) : value,
-    })),
+    entries: entries
+      .filter(({ key }) => key !== FILLING_KEY)
+      .map(({ key, value, modRevision }) => ({
+        key,
+        value: key === GENERATION_KEY ? withRevisions(value as GenerationRecord, modRevision) : value,
+      })),
     revision,
   };
 }
@@ -48,16 +51,16 @@ export function digestOf(entries: Contents['entries']): string {
  * starts on this store. An interrupted call can be repeated.
  * @param overwrite true: what is there is removed. False: the store has to be empty
  * @param meanwhile called when the store is marked as incomplete, and before it gets the contents
+ * @param filled called when it has them, and before the mark goes
  * @throws Error with a remedy if it is not empty, or has something else afterwards
  */
 export async function fill(
   store: Store,
   contents: Contents,
-  { overwrite, meanwhile }: { overwrite: boolean; meanwhile?: () => Promise<void> },
+  { overwrite, meanwhile, filled }: { overwrite: boolean; meanwhile?: () => Promise<void>; filled?: () => void },
 ): Promise<void> {
   const present = (await store.range('')).entries.map(({ key }) => key);
-  const isInterrupted = present.includes(FILLING_KEY);
-  if (present.length > 0 && !overwrite && !isInterrupted) {
+  if (present.length > 0 && !overwrite && !(await isInterrupted(store))) {
     throw new Error(`the store to write has ${present.length} keys: say --overwrite if they may be removed`);
   }
   await store.raiseRevision(contents.revision);
@@ -76,12 +79,29 @@ export async function fill(
   if (there.length !== contents.entries.length || digestOf(there) !== digestOf(contents.entries)) {
     throw new Error('the store has other contents than were written to it: is another process writing to it?');
   }
+  filled?.();
   await write(store, [{ type: 'delete', key: FILLING_KEY }]);
 }
 
-/** @throws Error with a remedy if `fill` was interrupted */
+/** @throws Error if there is nothing: it is no store of a controller. @param where, remedy for the operator */
+export function requireSome({ entries }: Pick<Contents, 'entries'>, where: string, remedy: string): void {
+  if (entries.length === 0) {
+    throw new Error(`${where} has no store of a controller, 0 keys: ${remedy} Nothing was changed`);
+  }
+}
+
+/** Whether `fill` was interrupted. */
+export async function isInterrupted(store: Pick<Store, 'get'>): Promise<boolean> {
+  return (await store.get(FILLING_KEY)) !== undefined && (await awayOf(store)) === undefined;
+}
+
+/** @throws Error with a remedy if `fill` was interrupted, or if the store goes on in a file */
 export async function requireWhole(store: Pick<Store, 'get'>): Promise<void> {
-  if (await store.get(FILLING_KEY)) {
+  const away = await awayOf(store);
+  if (away) {
+    throw awayError(away);
+  }
+  if (await isInterrupted(store)) {
     throw new Error('the store has only a part of a copy or of a backup: run that command again');
   }
 }

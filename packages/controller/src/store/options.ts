@@ -44,11 +44,13 @@ export function etcdOptionsOf(options: StoreOptions): EtcdOptions | undefined {
   const { etcdUser: name, etcdPasswordFile: file } = options;
   together(['--etcd-cert', certificate], ['--etcd-key', key]);
   together(['--etcd-user', name], ['--etcd-password-file', file]);
-  const alone = [ca, certificate, key, name, file].some((value) => value !== undefined);
   if (etcd === undefined) {
-    if (alone) {
-      throw new Error('an option of etcd is given, and --etcd is missing: give the members too');
-    }
+    withoutEtcd({
+      '--etcd-ca': ca,
+      '--etcd-cert': certificate,
+      '--etcd-user': name,
+      '--etcd-insecure-http': etcdInsecureHttp || undefined,
+    });
     return undefined;
   }
   const plain = etcd.find(isPlain);
@@ -65,6 +67,16 @@ export function etcdOptionsOf(options: StoreOptions): EtcdOptions | undefined {
   const tls = { ca, certificate, key };
   checkEtcdFiles(tls, etcd);
   return { endpoints: etcd, tls, user };
+}
+
+/** @throws Error if an option is given that means nothing without etcd */
+export function withoutEtcd(options: Record<string, unknown>): void {
+  const given = Object.keys(options).find((option) => options[option] !== undefined);
+  if (given !== undefined) {
+    throw new Error(
+      `${given} is given, and --etcd is missing: give the members of etcd too, or leave out ${given} if the store is a file`,
+    );
+  }
 }
 
 function together(...options: [name: string, value: string | undefined][]): void {

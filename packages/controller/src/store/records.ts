@@ -262,7 +262,10 @@ export type GenerationRecord = { unaudited: Unaudited[] } | null;
  * committed.
  */
 export const GENERATION_KEY = 'meta/generation';
-/** Present while the store gets contents of another one, or of a backup. */
+/**
+ * Present while the store gets contents of another one, or of a backup: true. Or the store goes on
+ * elsewhere, and this says where (`Away`).
+ */
 export const FILLING_KEY = 'meta/filling';
 /** The newest signed checkpoint of the audit log, as its line is there. */
 export const AUDIT_HEAD_KEY = 'meta/audit';

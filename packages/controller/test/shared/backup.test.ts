@@ -5,18 +5,13 @@ import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { until } from '@mirrorplane/base';
 import { createLog } from '@mirrorplane/daemon';
-import { storeCommands } from '../../src/backup/commands.ts';
 import { followShared } from '../../src/shared/follow.ts';
 import { openEtcdStore } from '../../src/store/etcd.ts';
 import { verdictOf } from '../audit-log.ts';
 import { type Bench, temporaryFolder } from '../harness.ts';
+import { run } from '../store/commands.ts';
 import { startEtcd } from '../store/etcd-members.ts';
 import { newData, useControllers } from './controllers.ts';
-
-/** Runs `mirrorplane store`. @throws Error with its message */
-async function run(...words: string[]): Promise<void> {
-  await storeCommands(() => undefined).parseAsync(words, { from: 'user' });
-}
 
 const log = createLog('controller', 'silent');
 const read = (data: string, name: string) => readFileSync(path.join(data, name), 'utf8');

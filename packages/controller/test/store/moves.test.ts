@@ -15,22 +15,12 @@ import test, { type TestContext } from 'node:test';
 import { parseJoinToken } from '@mirrorplane/contract';
 import { createLog } from '@mirrorplane/daemon';
 import { writeBackup } from '../../src/backup/backup-file.ts';
-import { storeCommands } from '../../src/backup/commands.ts';
 import { type ControllerOptions, startController } from '../../src/index.ts';
 import { etcdOptionsOf } from '../../src/store/options.ts';
 import { verdictOf } from '../audit-log.ts';
 import { Bench, certificateRequest, temporaryFolder } from '../harness.ts';
+import { run } from './commands.ts';
 import { startEtcd } from './etcd-members.ts';
-
-/** Runs `mirrorplane store` and returns what it says. @throws Error with its message */
-async function run(...words: string[]): Promise<string> {
-  let said = '';
-  const commands = storeCommands((text) => {
-    said += text;
-  });
-  await commands.parseAsync(words, { from: 'user' });
-  return said;
-}
 
 /** Starts controllers in folders, and ends them before what was started earlier. */
 function useControllers(t: TestContext) {
@@ -294,6 +284,7 @@ test('neither a restore nor a backup follows a link in the data directory', asyn
   writeFileSync(own, 'own');
   symlinkSync(own, `${file}.new`);
   const lines = async function* () {
+    yield { key: 'domains/one', value: {} };
     yield { file: 'counters/own.json', content: 'e30=' };
   };
   await writeBackup(file, { version: '0.1.0', madeAt: new Date().toISOString(), revision: 1 }, lines());

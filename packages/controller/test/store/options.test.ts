@@ -1,12 +1,15 @@
 /** Options that say where the store is. */
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { Command } from 'commander';
 import { addStoreOptions, etcdOptionsOf } from '../../src/store/options.ts';
 import { temporaryFolder } from '../harness.ts';
 import { makeEtcdFiles } from './etcd-members.ts';
+
+const MAIN = path.join(import.meta.dirname, '../../src/main.ts');
 
 const optionsOf = (...words: string[]) => {
   const command = addStoreOptions(new Command())
@@ -84,5 +87,25 @@ test('an address that is none, and an option whose partner is missing, are refus
   const etcd = ['--etcd', 'https://a:2379'];
   assert.throws(() => optionsOf(...etcd, '--etcd-cert', 'x'), /--etcd-cert is given, and --etcd-key is missing/);
   assert.throws(() => optionsOf(...etcd, '--etcd-password-file', 'x'), /--etcd-user is missing/);
-  assert.throws(() => optionsOf('--etcd-ca', 'x'), /--etcd is missing/);
+  for (const [option, ...rest] of [
+    ['--etcd-ca', 'x'],
+    ['--etcd-cert', 'x', '--etcd-key', 'x'],
+    ['--etcd-user', 'x', '--etcd-password-file', 'x'],
+    ['--etcd-insecure-http', 'true'],
+  ] as const) {
+    assert.throws(() => optionsOf(option, ...rest), new RegExp(`${option} is given, and --etcd is missing`));
+  }
+  assert.equal(optionsOf('--etcd-insecure-http', 'false'), undefined);
+});
+
+test('a controller refuses an option for several ones without etcd', (t) => {
+  const data = temporaryFolder(t);
+  const words = ['--data', data, '--listen', '127.0.0.1:0', '--agent-listen', '127.0.0.1:0'];
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, ...words, '--advertise', 'ctl-1:7071'], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  assert.match(stderr, /--advertise is given, and --etcd is missing/);
+  assert.equal(status, 1);
+  assert.deepEqual(readdirSync(data), []);
 });
