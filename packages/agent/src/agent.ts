@@ -274,7 +274,11 @@ export class Agent {
       await this.#parts.tunnels?.retain(program);
     }
     this.#reporter.sendInventory();
-    this.#reporter.sendStatus();
+    // Dismissed meanwhile: this program is no longer on the disk, and the next pass reports what is.
+    const { newest = program } = this.#program;
+    if (newest.revision >= program.revision) {
+      this.#reporter.sendStatus();
+    }
   }
 
   /** Adds the key for encrypted copies to the underlay. */

@@ -147,6 +147,28 @@ test('a device of nobody makes no pass of its own where the next event says whos
   );
 });
 
+test('a program from which the node was dismissed meanwhile is not confirmed', async (t) => {
+  const { agent, datapath, sent, last } = await running(t, web(), ids);
+  agent.take(PROGRAM);
+  await agent.settled();
+  const apply = datapath.apply.bind(datapath);
+  const programs: number[] = [];
+  datapath.apply = async (state: DatapathState) => {
+    programs.push(state.captures.length);
+    if (programs.length === 1) {
+      agent.dismiss();
+      await tick();
+    }
+    return apply(state);
+  };
+  const before = sent.length;
+  agent.take({ ...PROGRAM, revision: 5 });
+  await until('the program of nothing', () => last('status')?.appliedRevision === 0);
+  const confirmed = sent.slice(before).flatMap((message) => (message.type === 'status' ? message.appliedRevision : []));
+  assert.deepEqual(confirmed, [0]);
+  assert.ok(programs[0]! > 0, 'the one before was carried out');
+});
+
 test('a capture rests when its device disappears, and continues on the device that replaces it', async (t) => {
   const { agent, links, datapath } = await running(t, web(), ids);
   agent.take(PROGRAM);
