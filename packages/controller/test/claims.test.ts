@@ -94,6 +94,26 @@ test('of claims that have ended, as many are remembered as one list has, and the
   assert.equal(known(), 1, 'the earlier ones are forgotten');
 });
 
+test('captures that a node reports of an interface count when its claim is accepted', () => {
+  const { live, says } = start();
+  says('node-1', 'web-1/0', 'app-1/0');
+  const capture = (source: string) => ({ capture: `p/${source}`, device: 'tap4', state: 'capturing' as const });
+  const report = (...unbelieved: ReturnType<typeof capture>[]) =>
+    live.status(
+      'node-1',
+      { type: 'status', appliedRevision: 1, captures: [], problems: [] },
+      () => new Map(),
+      unbelieved,
+    );
+  report(capture('web-1/0'), capture('app-1/0'));
+  assert.deepEqual(live.get('node-1')?.captures, []);
+  live.claims.grantOf(new Map([['web-1/0', ['node-1']]]));
+  assert.deepEqual(live.get('node-1')?.captures, [capture('web-1/0')]);
+  report();
+  live.claims.grantOf(new Map([['app-1/0', ['node-1']]]));
+  assert.deepEqual(live.get('node-1')?.captures, [], 'a later status has taken its place');
+});
+
 test('what changes while a record is written is saved with the next one, and nothing else is', () => {
   let now = Date.UTC(2026, 0, 1);
   const live = new LiveNodes(() => now++);

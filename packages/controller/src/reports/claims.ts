@@ -2,9 +2,9 @@
  * Which claims of nodes to interfaces are accepted. Reports of a node on other interfaces are
  * ignored.
  */
-import type { NodeProblem } from '@mirrorplane/contract';
+import { type CaptureStatus, type NodeProblem, sourceOfCapture } from '@mirrorplane/contract';
 import type { KeptNodes } from './kept-nodes.ts';
-import { MAX_FORMER, MAX_WITHDRAWN, remember } from './live-node.ts';
+import { type KeptNode, MAX_FORMER, MAX_WITHDRAWN, remember } from './live-node.ts';
 
 /** Names of the nodes that are believed to have each interface, by its id. */
 export type Grants = ReadonlyMap<string, readonly string[]>;
@@ -100,7 +100,11 @@ export class Claims {
         }
       }
       for (const name of nodes) {
-        this.#nodes.get(name)?.granted.add(id);
+        const node = this.#nodes.get(name);
+        node?.granted.add(id);
+        if (node && node.unbelieved.length > 0) {
+          believe(node, id);
+        }
       }
       if (nodes.length > 0) {
         this.#granted.set(id, nodes);
@@ -119,5 +123,15 @@ export class Claims {
     for (const [name, node] of this.#nodes.all) {
       node.contests = problems.get(name) ?? [];
     }
+  }
+}
+
+/** The node has an interface now. What it has reported of its captures before counts. */
+function believe(node: KeptNode, id: string): void {
+  const isOf = ({ capture }: CaptureStatus) => sourceOfCapture(capture) === id;
+  const believed = node.unbelieved.filter(isOf);
+  if (believed.length > 0) {
+    node.unbelieved = node.unbelieved.filter((one) => !isOf(one));
+    node.captures = [...(node.captures ?? []), ...believed];
   }
 }

@@ -56,6 +56,8 @@ export interface KeptNode extends Said {
   appliedRevision?: number | undefined;
   /** The last status message. Undefined until one has come. */
   captures?: CaptureStatus[] | undefined;
+  /** Captures in the last status of interfaces that the node is not believed to have. It may be later. */
+  unbelieved: CaptureStatus[];
   problems: NodeProblem[];
   /** Why the last connecting agent was refused. Undefined if it was accepted. */
   rejection?: NodeProblem | undefined;
@@ -142,6 +144,7 @@ export function newNode(name: string, now: number, room: DeviceRoom): KeptNode {
     granted: new Set(),
     former: new Set(),
     withdrawn: new Set(),
+    unbelieved: [],
     problems: [],
     budgets: [],
     counters: new CounterTotals(),

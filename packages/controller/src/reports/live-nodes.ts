@@ -2,7 +2,14 @@
  * The current reports of agents, in memory. Planning stores the part that must outlive the
  * controller (`unsaved`, `saved`).
  */
-import type { Hello, InventoryMessage, NodeProblem, StatusMessage, Underlay } from '@mirrorplane/contract';
+import type {
+  CaptureStatus,
+  Hello,
+  InventoryMessage,
+  NodeProblem,
+  StatusMessage,
+  Underlay,
+} from '@mirrorplane/contract';
 import { ChangeLog } from '../store/change-log.ts';
 import type { NodeStateRecord } from '../store/records.ts';
 import { Claims } from './claims.ts';
@@ -191,12 +198,20 @@ export class LiveNodes {
    * The agent reports the program in its kernel. Returns true if it has changed.
    * @param names names of all policies by uid; asked only where the node copies for policies other
    * than before
+   * @param unbelieved captures of interfaces that the node is not believed to have, which are not in
+   * the message. An agent reports differences, so they count when its claim is accepted
    */
-  status(name: string, message: StatusMessage, names: () => ReadonlyMap<string, string>): boolean {
+  status(
+    name: string,
+    message: StatusMessage,
+    names: () => ReadonlyMap<string, string>,
+    unbelieved: CaptureStatus[] = [],
+  ): boolean {
     const node = this.#nodes.ensure(name);
     const isNews = node.appliedRevision !== message.appliedRevision;
     node.appliedRevision = message.appliedRevision;
     node.captures = message.captures;
+    node.unbelieved = unbelieved;
     node.problems = message.problems;
     // Until it has stored its program, its agent may begin again with an earlier one.
     const isStored = message.problems.every(({ code }) => code !== UNSAVED);

@@ -143,10 +143,11 @@ export class AgentReports {
       return whole.problem;
     }
     const { node: name, host } = this.#parts;
-    const own = whole.captures.filter(({ capture }) => isOwn(capture, name, host.live));
-    // Nearly always all are: then the list is not kept twice.
-    const captures = own.length === whole.captures.length ? whole.captures : own;
-    const isNews = host.live.status(name, { ...whole, captures }, host.policyNames);
+    const others = whole.captures.filter(({ capture }) => !isOwn(capture, name, host.live));
+    // Nearly always there are none: then the list is not kept twice.
+    const left = new Set(others);
+    const captures = left.size === 0 ? whole.captures : whole.captures.filter((one) => !left.has(one));
+    const isNews = host.live.status(name, { ...whole, captures }, host.policyNames, others);
     host.observer.reported(name);
     if (isNews) {
       host.onConfirmed();
