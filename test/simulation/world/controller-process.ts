@@ -128,7 +128,7 @@ export async function runController({ store, log, leadership, failed }: Controll
   const statuses = new KeptStatuses({ view, live, planning, inventory });
   const services = {
     ...silentParts(log),
-    ...{ view, live, decisions, planning, inventory, statuses, log: logger, clock, leadership },
+    ...{ view, live, decisions, planning, inventory, statuses, log: logger, clock, endClock: clock, leadership },
     nodeParts: new NodeParts(planning),
     dismiss: (node: string) => agents?.dismiss(node),
     revoked: (node: string) => {
