@@ -25,7 +25,7 @@ function always(look: (parts: Parts) => void, numRuns: number): void {
 
 test('after any changes, losses of paths are those of the statuses', () => {
   let compared = 0;
-  always((parts) => {
+  const compare = (parts: Parts) => {
     const plans = (parts.planning.planned?.policies ?? new Map()) as ReadonlyMap<string, PolicyPlan>;
     const { live } = parts;
     const planning = parts.planning as Planning;
@@ -39,7 +39,11 @@ test('after any changes, losses of paths are those of the statuses', () => {
         }
       }
     }
-  }, 400);
+  };
+  // Few of the steps lose copies: now and then none of 400 lists does.
+  for (let round = 0; round === 0 || (compared === 0 && round < 10); round++) {
+    always(compare, 400);
+  }
   assert.ok(compared > 0, 'nothing was ever lost');
 });
 
