@@ -211,7 +211,7 @@ test('a leader that was asleep writes nothing and sends no program when it wakes
     await until(`interface ${id}`, async () => (await bench.get(`/api/v1/interfaces/${id}`)).status === 200, LIMIT);
   }
   await bench.must('POST', '/api/v1/policies', { name: 'one', sources: ['a'], destination: 'b' });
-  await until('its program', () => agent.program?.captures.length, LIMIT);
+  await until('its program', () => agent.program?.captures.length === 1, LIMIT);
   const starts = leader.starts();
   leader.signal('SIGSTOP');
   // What waits in the sockets of the sleeping one: a change that would change the program, and news
