@@ -54,7 +54,7 @@ const MAP_OF = {
   termination: 'termination_counters',
 } as const satisfies Record<CountedKind, MapName>;
 
-/** Times that the counters of a capture are read again where they do not add up. */
+/** Times that counters are read again which are not of one moment, because packets came meanwhile. */
 const READ_AGAIN = 8;
 
 export class CounterReader {
@@ -166,14 +166,13 @@ export class CounterReader {
   read(): CounterReport {
     const terminations: TerminationReport[] = [];
     for (const [id, name] of this.#names.termination.entries()) {
-      const numbers = this.#sequence(id);
-      const sums = this.#sums('termination', id);
-      if (sums) {
+      const found = this.#arrived(id);
+      if (found) {
         terminations.push({
           ...name,
           ...this.#life('termination', id),
-          ...decodeTerminationCounters(sums),
-          ...numbers,
+          ...decodeTerminationCounters(found.sums),
+          ...found.numbers,
         });
       }
     }
@@ -241,6 +240,26 @@ export class CounterReader {
   #life(kind: SlotKind, id: string): { life?: number } {
     const life = this.#slots.life(kind, id);
     return life === undefined ? {} : { life };
+  }
+
+  /**
+   * What has come to a termination, and the numbers of that: of one moment, if no copy comes while
+   * they are read. Else more was counted than has a number, and a loss would look smaller until the
+   * next report. An agent that waits for a CPU between the two reads would tell some copies less.
+   */
+  #arrived(id: string) {
+    let numbers = this.#sequence(id);
+    for (let again = 0; ; again++) {
+      const sums = this.#sums('termination', id);
+      const after = this.#sequence(id);
+      if (sums === undefined) {
+        return undefined;
+      }
+      if (again === READ_AGAIN || areEqual(numbers.expected, after.expected)) {
+        return { numbers, sums };
+      }
+      numbers = after;
+    }
   }
 
   #sequence(id: string): { missing: Count; late: Count; expected: number[] } {
