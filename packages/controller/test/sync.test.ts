@@ -101,7 +101,10 @@ test('the newest connection of a node takes over from one that does not answer a
   newer.hello('node-1');
   newer.inventory(vmDevice('web-1/0', 7));
   await until('the newer one has a program', () => newer.program);
-  await until('what it said meanwhile is taken', async () => (await bench.get('/api/v1/interfaces')).body.items.length > 0);
+  await until(
+    'what it said meanwhile is taken',
+    async () => (await bench.get('/api/v1/interfaces')).body.items.length > 0,
+  );
   older.socket.resume();
   assert.equal((await until('the older one is closed', () => older.closed)).code, 4003);
   const { connected, problems } = (await bench.get('/api/v1/nodes/node-1')).body;
