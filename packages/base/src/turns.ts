@@ -6,10 +6,10 @@ const TURN_MS = 5;
 /** Milliseconds that work which nobody waits for gives way before each of its turns, at most. */
 const GIVES_WAY_MS = 50;
 
-/** Work under way that somebody waits for. */
+/** Work under way that a caller waits for. */
 let awaited = 0;
 
-/** Whether somebody waits for long work that is under way in this process. */
+/** Whether a caller waits for long work that is under way in this process. */
 export function isAwaited(): boolean {
   return awaited > 0;
 }
@@ -28,7 +28,7 @@ export async function inTurns<R>(steps: Generator<unknown, R>): Promise<R> {
 }
 
 /**
- * Runs all steps, a few milliseconds at a time. Nobody waits for the end: while somebody waits for other
+ * Runs all steps, a few milliseconds at a time. Nobody waits for the end: while a caller waits for other
  * work, each turn is put off for a while.
  * @param givesWayMs milliseconds that each turn is put off at most @returns the result of the last step
  */

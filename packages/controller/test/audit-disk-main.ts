@@ -5,23 +5,14 @@ import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
 import type { AuditEntry, Event } from '@mirrorplane/contract';
-import { createLog } from '@mirrorplane/daemon';
-import { startController } from '../src/index.ts';
 import { verdictOf } from './audit-log.ts';
-import { Bench } from './harness.ts';
+import { startOnDisk } from './disk-controller.ts';
 import { fill } from './small-disk.ts';
 
 const [disk, data] = process.argv.slice(2) as [string, string];
 
 test('full and free again', async (t) => {
-  const controller = await startController({
-    data,
-    listen: ['127.0.0.1:0'],
-    agentListen: '127.0.0.1:0',
-    logger: createLog('controller', 'silent'),
-  });
-  t.after(() => controller.close());
-  const bench = Bench.at(data, controller);
+  const { bench, controller } = await startOnDisk(t, data);
   await bench.must('PUT', '/api/v1/domains/before', {});
   const filler = path.join(disk, 'filler');
   fill(filler);

@@ -4,22 +4,13 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { until } from '@mirrorplane/base';
-import { createLog } from '@mirrorplane/daemon';
-import { startController } from '../src/index.ts';
-import { Bench } from './harness.ts';
+import { startOnDisk } from './disk-controller.ts';
 import { fill } from './small-disk.ts';
 
 const [, data] = process.argv.slice(2) as [string, string];
 
 test('full and free again', async (t) => {
-  const controller = await startController({
-    data,
-    listen: ['127.0.0.1:0'],
-    agentListen: '127.0.0.1:0',
-    logger: createLog('controller', 'silent'),
-  });
-  t.after(() => controller.close());
-  const bench = Bench.at(data, controller);
+  const { bench } = await startOnDisk(t, data);
   const faults = async () => {
     const { problems } = (await bench.get('/api/v1/status')).body;
     return problems
